@@ -58,11 +58,14 @@ struct sco_optim_config {
     size_t adafactor_min_dim;
     int adafactor_momentum; /* keep a first moment with b1 */
 
+    /* NAdam and NAdamW */
+    int nadam_optax; /* 0: AlgoPerf's bias correction, 1: optax's */
+
     /* VeLO */
     const struct sco_velo_theta *theta; /* must outlive the optimizer */
     uint64_t num_steps;                 /* required: the prompt */
     enum sco_velo_past_end past_end;
-    uint64_t accumulate;     /* 0 or 1 = off, N = N gradients per inner step, SCO_VELO_AUTO */
+    uint64_t accumulate;      /* 0 or 1 = off, N = N gradients per inner step, SCO_VELO_AUTO */
     int bugged_loss_features; /* 1: the loss buffer is always built with N = 10 (older checkpoints) */
     int bugged_lstm_state;    /* 1: the LSTM state never changes (older checkpoints) */
 };
@@ -70,14 +73,15 @@ struct sco_optim_config {
 
 /* Fills config with the kind's defaults (documented in docs/optimizers.md). */
 SCO_API void sco_optim_defaults(enum sco_optim_kind kind, struct sco_optim_config *config);
-SCO_API const char *sco_optim_name(enum sco_optim_kind kind); /* "adam", "heavy_ball", ... */
+SCO_API const char *sco_optim_name(enum sco_optim_kind kind);                         /* "adam", "heavy_ball", ... */
 SCO_API enum sco_status sco_optim_parse(const char *name, enum sco_optim_kind *kind); /* error lists the names */
 
 struct sco_optim;
 
 /* Bytes that sco_optim_create will ask for: state (kept, saved) and workspace (scratch). Nothing is allocated. */
 SCO_API enum sco_status sco_optim_plan(const struct sco_ctx *ctx, const struct sco_optim_config *config,
-                                       const struct sco_tensor_list *list, size_t *state_bytes, size_t *workspace_bytes);
+                                       const struct sco_tensor_list *list, size_t *state_bytes,
+                                       size_t *workspace_bytes);
 SCO_API enum sco_status sco_optim_create(struct sco_optim **optim, struct sco_ctx *ctx,
                                          const struct sco_optim_config *config, const struct sco_tensor_list *list);
 SCO_API void sco_optim_destroy(struct sco_optim *optim);
@@ -85,11 +89,35 @@ SCO_API void sco_optim_destroy(struct sco_optim *optim);
 /* Zeroes the state and reads what the optimizer needs of the parameters p[i] (VeLO: sum p^2). */
 SCO_API enum sco_status sco_optim_init(struct sco_optim *optim, const float *const *p);
 
-/* A step in two calls: prepare once with the loss (VeLO: loss buffer, LSTM, hypernetwork; others: the learning rate), then
- * apply once per tensor in any order as its gradient arrives. step does both, for all tensors. */
+/* A step in two calls: prepare once with the loss (VeLO: loss buffer, LSTM, hypernetwork; others: the learning rate),
+ * then apply once per tensor in any order as its gradient arrives. step does both, for all tensors. */
 SCO_API enum sco_status sco_optim_prepare(struct sco_optim *optim, float loss);
 SCO_API enum sco_status sco_optim_apply(struct sco_optim *optim, size_t tensor, float *p, const float *g);
 SCO_API enum sco_status sco_optim_step(struct sco_optim *optim, float loss, float *const *p, const float *const *g);
+
+/* Steps prepared since init (skipped ones not counted), and steps and tensor applications left out under
+ * SCO_NONFINITE_SKIP. */
+SCO_API uint64_t sco_optim_steps(const struct sco_optim *optim);
+SCO_API uint64_t sco_optim_skipped(const struct sco_optim *optim);
+SCO_API enum sco_status sco_optim_set_steps(struct sco_optim *optim, uint64_t steps);
+SCO_API const struct sco_optim_config *sco_optim_get_config(const struct sco_optim *optim);
+
+/* The state as named float arrays in the reference implementation's layout. tensor is an index in the list, or SIZE_MAX
+ * for arrays of the optimizer as a whole. sco_optim_state_array gives the name and element count of the i-th array,
+ * NULL past the last. */
+SCO_API const char *sco_optim_state_array(const struct sco_optim *optim, size_t tensor, size_t i, size_t *count);
+SCO_API enum sco_status sco_optim_state_get(const struct sco_optim *optim, size_t tensor, const char *name, float *dst,
+                                            size_t count);
+SCO_API enum sco_status sco_optim_state_set(struct sco_optim *optim, size_t tensor, const char *name, const float *src,
+                                            size_t count);
+
+/* Name of the i-th phase of a step and the seconds that the last step spent in it; NULL past the last (kinds that work
+ * in one sweep have none). */
+SCO_API const char *sco_optim_phase(const struct sco_optim *optim, size_t i, double *seconds);
+
+/* Bytes asked of memory (reads plus writes) and flops of one step over the list, by formula. */
+SCO_API enum sco_status sco_optim_cost_model(const struct sco_optim_config *config, const struct sco_tensor_list *list,
+                                             double *bytes, double *flops);
 
 SCO_API enum sco_status sco_optim_save(const struct sco_optim *optim, const char *path);
 SCO_API enum sco_status sco_optim_load(struct sco_optim *optim, const char *path);

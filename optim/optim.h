@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What every optimizer shares, and the table through which a kind plugs in.
+ *
+ * optim.c owns the calls of stepcost/optim.h: it checks arguments, copies the tensor list, plans and places the state,
+ * applies the policy for NaN and Inf, counts steps, saves and loads. A kind describes its state as named planes and
+ * does the arithmetic. A hook is called only after optim.c has checked what it is given. */
+#ifndef SCO_OPTIM_OPTIM_H
+#define SCO_OPTIM_OPTIM_H
+
+#include <stdbool.h>
+
+#include "stepcost/optim.h"
+
+/* Elements of a tensor whose shape has been validated. */
+static inline size_t sco_elements(const struct sco_tensor *tensor)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < tensor->rank; i++)
+        n *= tensor->shape[i];
+    return n;
+}
+
+/* ---- Layout: where each piece of state lives -----------------------------------------------------------------------
+ */
+
+/* A named array of state. Planes start at 64-byte boundaries of one allocation, in the order in which they are
+ * declared: declare all planes of one name before those of the next, so that the share of one thread is one range of
+ * memory. */
+struct sco_plane {
+    const char *name; /* static; the name that sco_optim_state_get and the state file use */
+    size_t tensor;    /* index in the list; SIZE_MAX for the optimizer as a whole */
+    size_t count;     /* elements */
+    size_t element_bytes;
+    size_t offset; /* bytes from the start of the state */
+};
+
+/* Filled twice by the same code: with planes NULL to size it, then for good. Overflow sticks and is looked at once. */
+struct sco_layout {
+    size_t state_bytes, workspace_bytes;
+    size_t plane_count;
+    struct sco_plane *planes;
+    bool overflow;
+};
+
+/* Declares a plane (kept, zeroed by init, saved, loaded) and returns its index. */
+size_t sco_layout_plane(struct sco_layout *layout, const char *name, size_t tensor, size_t count, size_t element_bytes);
+
+/* Declares scratch that nobody saves and returns its offset in the workspace, a multiple of 64. */
+size_t sco_layout_scratch(struct sco_layout *layout, size_t count, size_t element_bytes);
+
+/* ---- A kind
+ * ---------------------------------------------------------------------------------------------------------- */
+
+struct sco_optim;
+
+struct sco_optim_class {
+    const char *name;
+    size_t unit; /* elements: a tensor is divided between threads at multiples of this; 16 where nothing is summed */
+
+    /* Sets the kind's own fields of a config that holds the common defaults. */
+    void (*defaults)(struct sco_optim_config *config);
+    /* Refuses impossible hyper-parameters; the common ones have been checked. */
+    enum sco_status (*check)(const struct sco_optim_config *config);
+    /* Declares planes and scratch. Must do the same on both passes. */
+    void (*layout)(struct sco_layout *layout, const struct sco_ctx *ctx, const struct sco_optim_config *config,
+                   const struct sco_tensor_list *list);
+    /* Sets optim->data. State and workspace are allocated, contents undefined. NULL: nothing to do. */
+    enum sco_status (*create)(struct sco_optim *optim);
+    void (*destroy)(struct sco_optim *optim); /* also after a failed create; NULL: nothing to do */
+    /* State has been zeroed and steps set to 0. NULL: nothing to do. */
+    enum sco_status (*init)(struct sco_optim *optim, const float *const *p);
+    /* The step's per-optimizer part, before steps advances: optim->steps is the 0-based t. Failing leaves the state as
+     * it was. loss is finite unless the policy is SCO_NONFINITE_PASS. */
+    enum sco_status (*prepare)(struct sco_optim *optim, float loss);
+    /* One tensor, or all of them: the same bits. steps has advanced (it is the 1-based k). Cannot fail. */
+    void (*apply)(struct sco_optim *optim, size_t tensor, float *p, const float *g);
+    void (*step)(struct sco_optim *optim, float *const *p, const float *const *g);
+
+    /* Hyper-parameters and sizes that a saved state depends on, as one line of text; a file is loaded only where the
+     * text is the same. Returns as snprintf. */
+    int (*describe)(const struct sco_optim *optim, char *text, size_t bytes);
+    /* Rebuilds what the kind keeps outside its planes after load, state_set and set_steps. NULL: nothing to do. */
+    void (*loaded)(struct sco_optim *optim);
+
+    /* Canonical arrays (stepcost/optim.h) that differ from the planes. state_array: name and element count of the i-th
+     * array of a tensor (SIZE_MAX: of the optimizer), NULL past the end; get and set are given a name from it and a
+     * matching count. All three NULL: the canonical arrays are the planes. */
+    const char *(*state_array)(const struct sco_optim *optim, size_t tensor, size_t i, size_t *count);
+    void (*state_get)(const struct sco_optim *optim, size_t tensor, const char *name, float *dst);
+    void (*state_set)(struct sco_optim *optim, size_t tensor, const char *name, const float *src);
+
+    /* Name of the i-th phase and its seconds in the last step, NULL past the last. The hook NULL: no phases. */
+    const char *(*phase)(const struct sco_optim *optim, size_t i, double *seconds);
+    /* Bytes asked of memory and flops of one step over the list. */
+    void (*cost)(const struct sco_optim_config *config, const struct sco_tensor_list *list, double *bytes,
+                 double *flops);
+};
+
+/* Heavy ball and Nesterov; the Adam family; ... : one table per source file, shared by its kinds (optim.c lists them).
+ */
+extern const struct sco_optim_class sco_heavy_ball_class, sco_nesterov_class, sco_adam_class, sco_adamw_class,
+    sco_nadam_class, sco_nadamw_class, sco_adafactor_class, sco_lion_class, sco_lamb_class, sco_velo_class;
+
+/* ---- An optimizer
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A boundary between the shares of two threads: everything before element of tensor belongs to lower ranks. */
+struct sco_cut {
+    size_t tensor, element;
+};
+
+struct sco_optim {
+    const struct sco_optim_class *type;
+    struct sco_ctx *ctx;
+    struct sco_optim_config config;
+    struct sco_tensor_list list; /* own copy, names included */
+    const size_t *elements;      /* of each tensor */
+    size_t total_elements;
+    struct sco_layout layout;
+    unsigned char *state, *workspace; /* SCO_ALIGN boundaries; NULL when empty */
+    uint64_t steps;                   /* steps prepared since init; skipped ones do not count */
+    uint64_t skipped;                 /* steps and tensor applications left out under SCO_NONFINITE_SKIP */
+    struct sco_cut *cuts;             /* [team size + 1] */
+    void *data;                       /* the kind's own */
+};
+
+static inline void *sco_optim_plane(const struct sco_optim *optim, size_t plane)
+{
+    return optim->state + optim->layout.planes[plane].offset;
+}
+
+static inline void *sco_optim_scratch(const struct sco_optim *optim, size_t offset)
+{
+    return optim->workspace + offset;
+}
+
+#endif
