@@ -30,6 +30,7 @@ function(sco_add_sources target)
       continue()
     endif()
     target_sources(${target} PRIVATE ${file})
-    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${SCO_FLAGS_${level}}")
+    # the property must be seen where the target was made, which may be a folder above
+    set_source_files_properties(${file} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${SCO_FLAGS_${level}}")
   endforeach()
 endfunction()

@@ -6,21 +6,34 @@
 
 #include "kernels/kernel.h"
 
-/* B (K x N, row major) is packed once into panels of SCO_GEMM_NR columns: panel q holds B[0..K)[16 q .. 16 q + 16) as K
- * consecutive rows of 16 floats, columns past N zero. Panel q starts at packed + q * K * 16. */
-enum { SCO_GEMM_NR = 16 };
+/* B (K x N, row major) is packed once into panels of SCO_GEMM_NR columns; the last panel is as narrow as the rest of N
+ * allows, in steps of SCO_GEMM_STEP. Panel q holds K consecutive rows of its width and starts at packed + q * NR * K,
+ * so that a product with few rows, which does nothing but read weights, reads one ascending stream. Columns past N are
+ * zero. */
+enum { SCO_GEMM_NR = 64, SCO_GEMM_STEP = 16 };
 
-/* C[i][j] = (beta ? C[i][j] : 0) + bias[j] + sum_k A[i][k] B[k][j]; bias may be NULL. The sum runs over k in order, one
- * accumulator per output, fused multiply-adds: the same bits in every row, however M and N are split between threads.
- * A: M x K, lda. C: M x N, ldc. packed: ceil(N / 16) panels. Reads and writes nothing beyond M, N, K. */
+/* Floats of a packed B. A column j0 that is a multiple of SCO_GEMM_NR starts at packed + sco_gemm_packed_count(K, j0).
+ */
+static inline size_t sco_gemm_packed_count(size_t K, size_t N)
+{
+    return K * ((N + SCO_GEMM_STEP - 1) / SCO_GEMM_STEP * SCO_GEMM_STEP);
+}
+
+/* C[i][j] = (beta ? C[i][j] : 0) + bias[j] + sum_k A[i][k] B[k][j]; bias may be NULL, C is not read if beta is 0.
+ * The accumulator starts as the first two terms, added, and takes one fused multiply-add per k in order: the same bits
+ * in every row and however M, N and K are split between calls. A: M x K, lda. C: M x N, ldc; strides may exceed the
+ * widths. C overlaps nothing. Sizes may be 0. Reads and writes nothing beyond M, N, K and the packed count. */
 typedef void sco_gemm_f32_fn(size_t M, size_t N, size_t K, const float *A, size_t lda, const float *packed,
                              const float *bias, int beta, float *C, size_t ldc);
 typedef void sco_gemm_pack_fn(size_t K, size_t N, const float *B, size_t ldb, float *packed);
 
 /* One LSTM cell over n units: gates (pre-activation) i, g, f, o; forget bias 1 added here.
  *   c' = sigmoid(f + 1) c + sigmoid(i) tanh(g)      h' = sigmoid(o) tanh(c')
- * c, h in/out, element-wise; the same bits in every row. */
-typedef void sco_lstm_cell_fn(size_t n, const float *i, const float *g, const float *f, const float *o, float *c, float *h);
+ * c in/out, h out; the arrays must not overlap. Element-wise: the same bits in every row. sigmoid and
+ * tanh are within 3 ulp, gradual underflow included; they reach 0 and 1 exactly, tanh keeps the sign of zero, NaN stays
+ * NaN. */
+typedef void sco_lstm_cell_fn(size_t n, const float *i, const float *g, const float *f, const float *o, float *c,
+                              float *h);
 
 struct sco_gemm_ops {
     sco_gemm_f32_fn *gemm;
@@ -28,12 +41,7 @@ struct sco_gemm_ops {
     sco_lstm_cell_fn *lstm_cell;
 };
 
-#define SCO_GEMM_ROWS(ROW)                                                                                             \
-    ROW(gemm, scalar, 0)                                                                                               \
-    SCO_HWY(ROW(gemm, hwy, SCO_USE_HWY))                                                                               \
-    SCO_X86(ROW(gemm, avx2, SCO_ISA_AVX2))                                                                             \
-    SCO_X86(ROW(gemm, avx512, SCO_ISA_AVX512))                                                                         \
-    SCO_ARM64(ROW(gemm, neon, SCO_ISA_NEON))
+#define SCO_GEMM_ROWS(ROW) ROW(gemm, scalar, 0)
 SCO_FAMILY_DECLARE(gemm, SCO_GEMM_ROWS)
 
 #endif
