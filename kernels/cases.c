@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/case.h"
+
+/* One line per family. */
+#define SCO_CASE_FAMILIES(FAMILY) FAMILY(roof)
+
+#define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;
+#define ENTRY(family)   &sco_##family##_cases,
+
+SCO_CASE_FAMILIES(DECLARE)
+
+size_t sco_case_lists(const struct sco_case_list *const **lists)
+{
+    static const struct sco_case_list *const all[] = {SCO_CASE_FAMILIES(ENTRY)};
+    *lists = all;
+    return SCO_LEN(all);
+}

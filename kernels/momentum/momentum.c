@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The loop body is the definition of a step; every row copies its operations, their order and their fusing. */
+#include "kernels/momentum/momentum.h"
+
+#include <math.h>
+
+static void heavy_ball_f32_scalar(size_t n, float *restrict p, float *restrict m, const float *restrict g,
+                                  const struct sco_momentum_coef *c)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = fmaf(c->b1, m[i], fmaf(c->weight_decay, p[i], c->gscale * g[i]));
+        p[i] = fmaf(-c->lr, m[i], p[i]);
+    }
+}
+
+static void nesterov_f32_scalar(size_t n, float *restrict p, float *restrict m, const float *restrict g,
+                                const struct sco_momentum_coef *c)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float x = fmaf(c->weight_decay, p[i], c->gscale * g[i]);
+        m[i] = fmaf(c->b1, m[i], x);
+        p[i] = fmaf(-c->lr, fmaf(c->b1, m[i], x), p[i]);
+    }
+}
+
+void sco_momentum_fill_scalar(void *table, sco_isa isa)
+{
+    (void)isa;
+    struct sco_momentum_ops *ops = table;
+    ops->heavy_ball = heavy_ball_f32_scalar;
+    ops->nesterov = nesterov_f32_scalar;
+}
+
+SCO_FAMILY_DEFINE(momentum, SCO_MOMENTUM_ROWS, struct sco_momentum_ops, "heavy_ball", "nesterov")
