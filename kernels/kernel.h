@@ -37,6 +37,14 @@
 
 #define SCO_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Before a loop of constant trip count: unrolls it fully, and early enough for an array of vectors to live in
+ * registers. Clang takes the GCC spelling too, but unrolls too late for that. */
+#if defined(__clang__)
+#define SCO_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SCO_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 /* A row: an implementation of some slots of a family. fill() writes the slots it improves and leaves the rest;
  * it lives in a file with ISA flags, so it may be called only where need is available. isa is the mask in
  * force, for rows that choose among several targets themselves (Highway). */
@@ -55,7 +63,7 @@ struct sco_family {
 };
 
 #define SCO_ROW_PROTOTYPE(family, row, need) void sco_##family##_fill_##row(void *ops, sco_isa isa);
-#define SCO_ROW_ENTRY(family, row, need) {#row, need, sco_##family##_fill_##row},
+#define SCO_ROW_ENTRY(family, row, need)     {#row, need, sco_##family##_fill_##row},
 
 /* In the family's header, and in its scalar file. ops_type holds nothing but function pointers. */
 #define SCO_FAMILY_DECLARE(family, ROWS)                                                                               \

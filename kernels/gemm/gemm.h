@@ -41,7 +41,9 @@ struct sco_gemm_ops {
     sco_lstm_cell_fn *lstm_cell;
 };
 
-#define SCO_GEMM_ROWS(ROW) ROW(gemm, scalar, 0)
+#define SCO_GEMM_ROWS(ROW)                                                                                             \
+    ROW(gemm, scalar, 0)                                                                                               \
+    SCO_X86(ROW(gemm, avx512, SCO_ISA_AVX512))
 SCO_FAMILY_DECLARE(gemm, SCO_GEMM_ROWS)
 
 #endif
