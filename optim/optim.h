@@ -20,8 +20,7 @@ static inline size_t sco_elements(const struct sco_tensor *tensor)
     return n;
 }
 
-/* ---- Layout: where each piece of state lives -----------------------------------------------------------------------
- */
+/* ---- Layout: where each piece of state lives ---- */
 
 /* A named array of state. Planes start at 64-byte boundaries of one allocation, in the order in which they are
  * declared: declare all planes of one name before those of the next, so that the share of one thread is one range of
@@ -48,8 +47,7 @@ size_t sco_layout_plane(struct sco_layout *layout, const char *name, size_t tens
 /* Declares scratch that nobody saves and returns its offset in the workspace, a multiple of 64. */
 size_t sco_layout_scratch(struct sco_layout *layout, size_t count, size_t element_bytes);
 
-/* ---- A kind
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- A kind ---- */
 
 struct sco_optim;
 
@@ -96,13 +94,11 @@ struct sco_optim_class {
                  double *flops);
 };
 
-/* Heavy ball and Nesterov; the Adam family; ... : one table per source file, shared by its kinds (optim.c lists them).
- */
+/* optim.c has their list, in the order of enum sco_optim_kind. */
 extern const struct sco_optim_class sco_heavy_ball_class, sco_nesterov_class, sco_adam_class, sco_adamw_class,
     sco_nadam_class, sco_nadamw_class, sco_adafactor_class, sco_lion_class, sco_lamb_class, sco_velo_class;
 
-/* ---- An optimizer
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- An optimizer ---- */
 
 /* A boundary between the shares of two threads: everything before element of tensor belongs to lower ranks. */
 struct sco_cut {
@@ -120,7 +116,8 @@ struct sco_optim {
     unsigned char *state, *workspace; /* SCO_ALIGN boundaries; NULL when empty */
     uint64_t steps;                   /* steps prepared since init; skipped ones do not count */
     uint64_t skipped;                 /* steps and tensor applications left out under SCO_NONFINITE_SKIP */
-    struct sco_cut *cuts;             /* [team size + 1] */
+    float gscale;                     /* what apply and step multiply gradients by: the clip factor, or 1 */
+    struct sco_cut *cuts;             /* [team size + 1]: a rank's share of the concatenated tensors */
     void *data;                       /* the kind's own */
 };
 
@@ -132,6 +129,27 @@ static inline void *sco_optim_plane(const struct sco_optim *optim, size_t plane)
 static inline void *sco_optim_scratch(const struct sco_optim *optim, size_t offset)
 {
     return optim->workspace + offset;
+}
+
+/* Runs body on the team, or on the caller alone as rank 0 of 1 where the work on so many elements is shorter than a
+ * fork-join. Inside body, sco_optim_barrier stands for sco_team_barrier in both cases. */
+void sco_optim_run(const struct sco_optim *optim, size_t elements, sco_team_fn *body, void *argument);
+void sco_optim_barrier(const struct sco_optim *optim, size_t rank, size_t size);
+
+/* A rank's share of the concatenated tensors, cut at multiples of the class's unit; size is 1 or the team's. It covers
+ * elements [*begin, *end) of each tensor t in [first, end), see sco_share_range; a range may be empty. */
+struct sco_share {
+    size_t first, end;
+    size_t begin;    /* in tensor first */
+    size_t end_last; /* in tensor end - 1 */
+};
+struct sco_share sco_optim_share(const struct sco_optim *optim, size_t rank, size_t size);
+
+static inline void sco_share_range(const struct sco_optim *optim, const struct sco_share *share, size_t t,
+                                   size_t *begin, size_t *end)
+{
+    *begin = t == share->first ? share->begin : 0;
+    *end = t == share->end - 1 ? share->end_last : optim->elements[t];
 }
 
 #endif

@@ -102,9 +102,14 @@ struct sco_optim;
  *
  * Shapes    list: any count; tensors of rank 0 .. SCO_MAX_RANK and of any size, 0 included.
  * Units     bytes. state: kept between steps and saved; workspace: scratch. Bookkeeping (names, offsets; a few hundred
- * bytes per tensor) is not counted. Layout    state arrays start at 64-byte boundaries. Numerics  exact. Cost
- * independent of tensor sizes. Threads   reentrant. Memory    none allocated. Errors    SCO_INVALID: a hyper-parameter
- * out of range; SCO_SHAPE: a tensor that cannot be, or state whose bytes do not fit size_t. The outputs are untouched.
+ *           bytes per tensor) is not counted.
+ * Layout    state arrays start at 64-byte boundaries.
+ * Numerics  exact.
+ * Cost      independent of tensor sizes.
+ * Threads   reentrant.
+ * Memory    none allocated.
+ * Errors    SCO_INVALID: a hyper-parameter out of range; SCO_SHAPE: a tensor that cannot be, or state whose bytes do
+ *           not fit size_t. The outputs are untouched.
  * Source    none. */
 SCO_API enum sco_status sco_optim_plan(const struct sco_ctx *ctx, const struct sco_optim_config *config,
                                        const struct sco_tensor_list *list, size_t *state_bytes,
@@ -143,7 +148,8 @@ SCO_API enum sco_status sco_optim_init(struct sco_optim *optim, const float *con
  * Cost      sco_optim_cost_model; per call at most one fork-join of the team.
  * Memory    none allocated.
  * Errors    SCO_INVALID: no init or load before, apply without prepare, a tensor applied twice or not in the list, a
- * NULL pointer; SCO_UNSUPPORTED: apply with grad_clip; SCO_NONFINITE: under STOP, the loss, or g with tensor and index.
+ *           NULL pointer; SCO_UNSUPPORTED: apply with grad_clip; SCO_NONFINITE: under STOP, the loss, or g with tensor
+ *           and index.
  *           Nothing is touched on error. Under SKIP a non-finite loss makes every apply up to the next prepare a no-op
  *           (one skip), a non-finite gradient that apply (one skip); sco_error_message() says what was skipped. */
 SCO_API enum sco_status sco_optim_prepare(struct sco_optim *optim, float loss);
@@ -177,16 +183,17 @@ SCO_API const struct sco_optim_config *sco_optim_get_config(const struct sco_opt
  *   adafactor, optax's     factored: v_row (S without the largest axis c), v_col (S without the second largest axis r);
  *                          otherwise v S; with momentum: ema S
  *   adafactor, AlgoPerf's  m S (int8 as floats), m_scale (S without its first axis); rank >= 2: vr (S without the last
- * axis), vc (S without the last but one); otherwise v S velo                   m S x 3, rms S x 1; rank >= 2: fac_row
- * (S without c) x 3, fac_col (S without r) x 3; otherwise fac_diag S x 3, three decays innermost; optimizer: lstm_h,
- * lstm_c (tensors x H), loss_means, loss_running_min (10)
+ *                          axis), vc (S without the last but one); otherwise v S
+ *   velo                   m S x 3, rms S x 1; rank >= 2: fac_row (S without c) x 3, fac_col (S without r) x 3;
+ *                          otherwise fac_diag S x 3; three decays innermost. Optimizer: lstm_h, lstm_c (tensors x H), loss_means,
+ *                          loss_running_min (10)
  *
  * array: name and element count of the i-th array of a tensor, or of the optimizer as a whole with tensor = SIZE_MAX;
  * NULL past the last. get and set copy one array, whose count must be exact.
  *
  * Cost      one pass over the array.
  * Errors    SCO_INVALID: no init or load before, no such tensor or array (the message lists those there are), or
- * another count. Nothing is touched. */
+ *           another count. Nothing is touched. */
 SCO_API const char *sco_optim_state_array(const struct sco_optim *optim, size_t tensor, size_t i, size_t *count);
 SCO_API enum sco_status sco_optim_state_get(const struct sco_optim *optim, size_t tensor, const char *name, float *dst,
                                             size_t count);
@@ -216,14 +223,16 @@ SCO_API enum sco_status sco_optim_cost_model(const struct sco_optim_config *conf
  * skip counts, names and shapes. Arrays are in the optimizer's own layout.
  *
  *   save   writes path.tmp.PID in the same folder, syncs it, renames it to path, syncs the folder: path is the old file
- * or the complete new one at every moment. Within a step (some tensors applied) it is refused. load   into an optimizer
- * of the same kind, configuration and shapes. Steps on from there have the bits of a run that was never interrupted.
+ *          or the complete new one at every moment. A step begun and not finished is not taken up by load.
+ *   load   into an optimizer of the same kind, configuration and shapes. Steps on from there have the bits of a run
+ *          that was never interrupted.
  *
  * Cost      one pass over state and file.
  * Memory    load into an optimizer that has state: a second copy of it until the file has proved good.
- * Errors    SCO_INVALID: nothing to save, or in the middle of a step; SCO_IO: the operating system refused (path and
- * reason); SCO_FORMAT: not such a file, another version, truncated, oversized or damaged (with offset), or of another
- * kind or configuration; SCO_SHAPE: other tensors (named); SCO_NOMEM. On error an optimizer that had state keeps it. */
+ * Errors    SCO_INVALID: save before init or load; SCO_IO: the operating system refused (path and reason); SCO_FORMAT:
+ *           not such a file, another version, truncated, oversized or damaged (with offset), or of another kind or
+ *           configuration; SCO_SHAPE: other tensors (named); SCO_NOMEM. On error an optimizer that had state keeps
+ *           it. */
 SCO_API enum sco_status sco_optim_save(const struct sco_optim *optim, const char *path);
 SCO_API enum sco_status sco_optim_load(struct sco_optim *optim, const char *path);
 

@@ -25,8 +25,8 @@ struct sco_schedule {
  *   warm-up   t < W:  lr t / W
  *   constant  lr, from the first step
  *   cosine    lr (e + (1 - e) (1 + cos(pi min(t - W, n) / n)) / 2),  n = max(H - W, 1)
- *   linear    lr e + lr (1 - e) (1 - min(t - W, D) / D),  D = floor((H - W) decay_steps_factor), H - W where the factor
- * is 1; lr where D is 0
+ *   linear    lr e + lr (1 - e) (1 - min(t - W, D) / D),  D = floor((H - W) decay_steps_factor), H - W where the
+ *             factor is 1; lr where D is 0
  *
  * Shapes    none.
  * Units     lr and the result: parameter units per step; t, W, H: steps; e = end_factor: a fraction.
@@ -37,14 +37,15 @@ struct sco_schedule {
  * Memory    none allocated.
  * Errors    none: the schedule has passed sco_schedule_check.
  * Source    AlgoPerf (mlcommons/algorithmic-efficiency), baselines adamw and momentum: optax warm-up,
- * cosine_decay_schedule, linear_schedule, joined at W. */
+ *           cosine_decay_schedule, linear_schedule, joined at W. */
 SCO_API double sco_schedule_lr(const struct sco_schedule *schedule, uint64_t t);
 
 /* Tells whether a schedule is usable.
  *
  * Errors    SCO_INVALID: lr negative or not finite; unless constant, W negative, not finite or above H, end_factor
- * outside [0, 1]; for linear, decay_steps_factor outside [0, 1]. The message has the field and its value. Threads
- * reentrant. Memory    none allocated. */
+ *           outside [0, 1]; for linear, decay_steps_factor outside [0, 1]. The message has the field and its value.
+ * Threads   reentrant.
+ * Memory    none allocated. */
 SCO_API enum sco_status sco_schedule_check(const struct sco_schedule *schedule);
 
 SCO_END_DECLS

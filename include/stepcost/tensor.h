@@ -35,7 +35,8 @@ struct sco_tensor_list {
  * Threads   reentrant.
  * Memory    none allocated.
  * Errors    SCO_SHAPE: rank above SCO_MAX_RANK, or a product above SIZE_MAX / 8 (bytes of doubles must fit); the
- * message names the tensor and its shape. *n is untouched. Source    none. */
+ *           message names the tensor and its shape. *n is untouched.
+ * Source    none. */
 SCO_API enum sco_status sco_tensor_elements(const struct sco_tensor *tensor, size_t *n);
 
 /* Elements of a whole list: the sum over its tensors.
@@ -47,8 +48,9 @@ SCO_API enum sco_status sco_tensor_elements(const struct sco_tensor *tensor, siz
  * Cost      as sco_tensor_elements, per tensor.
  * Threads   reentrant.
  * Memory    none allocated.
- * Errors    SCO_INVALID: tensors is NULL and count is not 0; SCO_SHAPE: as sco_tensor_elements, or a sum above SIZE_MAX
- * / 8. *n is untouched. Source    none. */
+ * Errors    SCO_INVALID: tensors is NULL and count is not 0; SCO_SHAPE: as sco_tensor_elements, or a sum above
+ *           SIZE_MAX / 8. *n is untouched.
+ * Source    none. */
 SCO_API enum sco_status sco_tensor_list_elements(const struct sco_tensor_list *list, size_t *n);
 
 /* Writes a shape as "[3, 3, 64, 128]" ("[]" for rank 0), cut to bytes.
