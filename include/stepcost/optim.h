@@ -185,8 +185,8 @@ SCO_API const struct sco_optim_config *sco_optim_get_config(const struct sco_opt
  *   adafactor, AlgoPerf's  m S (int8 as floats), m_scale (S without its first axis); rank >= 2: vr (S without the last
  *                          axis), vc (S without the last but one); otherwise v S
  *   velo                   m S x 3, rms S x 1; rank >= 2: fac_row (S without c) x 3, fac_col (S without r) x 3;
- *                          otherwise fac_diag S x 3; three decays innermost. Optimizer: lstm_h, lstm_c (tensors x H), loss_means,
- *                          loss_running_min (10)
+ *                          otherwise fac_diag S x 3; three decays innermost. Optimizer: lstm_h, lstm_c
+ *                          (tensors x H), loss_means, loss_running_min (10)
  *
  * array: name and element count of the i-th array of a tensor, or of the optimizer as a whole with tensor = SIZE_MAX;
  * NULL past the last. get and set copy one array, whose count must be exact.
