@@ -12,9 +12,11 @@ struct sco_ctx;
 
 /* NULL or 0 means: the environment variable, and where that is unset, everything there is. */
 struct sco_ctx_options {
-    const char *isa; /* STEPCOST_ISA: comma list of levels, "scalar" = none; it can only remove */
-    const char *row; /* STEPCOST_ROW: family:row, comma list; pins single families */
-    size_t threads;  /* STEPCOST_THREADS: 1 .. allowed processing units */
+    const char *isa;   /* STEPCOST_ISA: comma list of levels, "scalar" = none; it can only remove */
+    const char *row;   /* STEPCOST_ROW: family:row, comma list; pins single families */
+    size_t threads;    /* STEPCOST_THREADS: 1 .. allowed CPUs; unset, one per allowed core */
+    int oversubscribe; /* STEPCOST_OVERSUBSCRIBE=1: threads may exceed the allowed CPUs (slow; for tests) */
+    int unbound;       /* STEPCOST_UNBOUND=1: threads are not bound to CPUs */
 };
 
 /* Detects the machine, resolves every kernel family once and starts the team. The tables never change again.
