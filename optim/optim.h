@@ -51,13 +51,15 @@ size_t sco_layout_scratch(struct sco_layout *layout, size_t count, size_t elemen
 
 struct sco_optim;
 
+typedef void sco_slice_fn(const struct sco_optim *optim, size_t tensor, size_t begin, size_t end, float *p,
+                          const float *g);
+
 struct sco_optim_class {
     const char *name;
-    size_t unit; /* elements: a tensor is divided between threads at multiples of this; 16 where nothing is summed */
 
     /* Sets the kind's own fields of a config that holds the common defaults. */
     void (*defaults)(struct sco_optim_config *config);
-    /* Refuses impossible hyper-parameters; the common ones have been checked. */
+    /* Refuses impossible hyper-parameters; the common ones have been checked. NULL: nothing more to check. */
     enum sco_status (*check)(const struct sco_optim_config *config);
     /* Declares planes and scratch. Must do the same on both passes. */
     void (*layout)(struct sco_layout *layout, const struct sco_ctx *ctx, const struct sco_optim_config *config,
@@ -70,12 +72,15 @@ struct sco_optim_class {
     /* The step's per-optimizer part, before steps advances: optim->steps is the 0-based t. Failing leaves the state as
      * it was. loss is finite unless the policy is SCO_NONFINITE_PASS. */
     enum sco_status (*prepare)(struct sco_optim *optim, float loss);
-    /* One tensor, or all of them: the same bits. steps has advanced (it is the 1-based k). Cannot fail. */
+    /* Applies the prepared step, steps having advanced (it is the 1-based k). Cannot fail. Element-wise kinds have slice,
+     * elements [begin, end) of a tensor, with p and g starting at begin; others have apply, one tensor, and step, all of
+     * them with the same bits. */
+    sco_slice_fn *slice;
     void (*apply)(struct sco_optim *optim, size_t tensor, float *p, const float *g);
     void (*step)(struct sco_optim *optim, float *const *p, const float *const *g);
 
     /* Hyper-parameters and sizes that a saved state depends on, as one line of text; a file is loaded only where the
-     * text is the same. Returns as snprintf. */
+     * text is the same. Returns as snprintf. NULL: none. */
     int (*describe)(const struct sco_optim *optim, char *text, size_t bytes);
     /* Rebuilds what the kind keeps outside its planes after load, state_set and set_steps. NULL: nothing to do. */
     void (*loaded)(struct sco_optim *optim);
@@ -100,8 +105,24 @@ extern const struct sco_optim_class sco_heavy_ball_class, sco_nesterov_class, sc
 
 /* ---- An optimizer ---- */
 
+struct sco_finite_ops; /* kernels/finite/finite.h */
+
+/* Tensors are divided between threads, and sums made of partial sums, in chunks of so many elements (the last of a tensor
+ * may be shorter): 8 KiB, so that a chunk lies in L1 and its boundaries are page boundaries every other time. */
+enum { SCO_CHUNK = 2048 };
+
+static inline size_t sco_chunks(size_t elements)
+{
+    return elements / SCO_CHUNK + (elements % SCO_CHUNK != 0);
+}
+
 /* A boundary between the shares of two threads: everything before element of tensor belongs to lower ranks. */
 struct sco_cut {
+    size_t tensor, element;
+};
+
+/* First NaN or Inf that a thread met; tensor = SIZE_MAX: none. */
+struct sco_hit {
     size_t tensor, element;
 };
 
@@ -110,15 +131,27 @@ struct sco_optim {
     struct sco_ctx *ctx;
     struct sco_optim_config config;
     struct sco_tensor_list list; /* own copy, names included */
-    const size_t *elements;      /* of each tensor */
+    size_t *elements;            /* of each tensor */
+    size_t *first_chunk;         /* [list.count + 1]: of each tensor, counted over the list */
     size_t total_elements;
     struct sco_layout layout;
     unsigned char *state, *workspace; /* SCO_ALIGN boundaries; NULL when empty */
+    void *data;                       /* the kind's own */
     uint64_t steps;                   /* steps prepared since init; skipped ones do not count */
     uint64_t skipped;                 /* steps and tensor applications left out under SCO_NONFINITE_SKIP */
     float gscale;                     /* what apply and step multiply gradients by: the clip factor, or 1 */
-    struct sco_cut *cuts;             /* [team size + 1]: a rank's share of the concatenated tensors */
-    void *data;                       /* the kind's own */
+
+    /* optim.c's own */
+    bool ready;    /* the state has been set by init or load */
+    bool prepared; /* apply may be called; applied[i]: it was */
+    bool skipping; /* ... and does nothing, for the loss was not finite */
+    bool *applied;
+    struct sco_cut *cuts; /* [team size + 1] */
+    struct sco_hit *hits; /* [team size] */
+    size_t clip_sums;     /* workspace offset of the partial sums of g^2, one double per chunk */
+    const struct sco_finite_ops *finite;
+    struct sco_tensor *tensors; /* behind list */
+    char *names;
 };
 
 static inline void *sco_optim_plane(const struct sco_optim *optim, size_t plane)
@@ -131,19 +164,27 @@ static inline void *sco_optim_scratch(const struct sco_optim *optim, size_t offs
     return optim->workspace + offset;
 }
 
-/* Runs body on the team, or on the caller alone as rank 0 of 1 where the work on so many elements is shorter than a
- * fork-join. Inside body, sco_optim_barrier stands for sco_team_barrier in both cases. */
-void sco_optim_run(const struct sco_optim *optim, size_t elements, sco_team_fn *body, void *argument);
-void sco_optim_barrier(const struct sco_optim *optim, size_t rank, size_t size);
+/* "tensor 3 (conv1/kernel)", for messages. */
+char *sco_optim_label(const struct sco_optim *optim, size_t tensor, char *buffer, size_t bytes);
 
-/* A rank's share of the concatenated tensors, cut at multiples of the class's unit; size is 1 or the team's. It covers
- * elements [*begin, *end) of each tensor t in [first, end), see sco_share_range; a range may be empty. */
+/* ---- Work on a range of tensors, divided between threads ---- */
+
+/* Tensors first .. first + count, either one or the whole list; p[i] and g[i] belong to tensor first + i. */
+struct sco_work {
+    struct sco_optim *optim;
+    size_t first, count;
+    float *const *p;
+    const float *const *g;
+};
+
+/* A rank's share: elements [*begin, *end) of each tensor t in [first, end), see sco_share_range; a range may be empty. All
+ * boundaries inside a tensor are multiples of SCO_CHUNK. size is 1 or the team's. */
 struct sco_share {
     size_t first, end;
     size_t begin;    /* in tensor first */
     size_t end_last; /* in tensor end - 1 */
 };
-struct sco_share sco_optim_share(const struct sco_optim *optim, size_t rank, size_t size);
+struct sco_share sco_work_share(const struct sco_work *work, size_t rank, size_t size);
 
 static inline void sco_share_range(const struct sco_optim *optim, const struct sco_share *share, size_t t,
                                    size_t *begin, size_t *end)
@@ -151,5 +192,10 @@ static inline void sco_share_range(const struct sco_optim *optim, const struct s
     *begin = t == share->first ? share->begin : 0;
     *end = t == share->end - 1 ? share->end_last : optim->elements[t];
 }
+
+/* Runs body(rank, size, argument) on the team, or on the caller alone as rank 0 of 1 where work on so many elements is
+ * shorter than a fork-join. Inside body, sco_optim_barrier stands for sco_team_barrier in both cases. */
+void sco_optim_run(const struct sco_optim *optim, size_t elements, sco_team_fn *body, void *argument);
+void sco_optim_barrier(const struct sco_optim *optim, size_t rank, size_t size);
 
 #endif
