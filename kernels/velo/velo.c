@@ -140,20 +140,35 @@ static void velo_statistics_diag_scalar(const struct sco_velo_slice *slice, doub
     }
 }
 
-/* Hidden unit j before block 7: blocks 5, 6, 8 share the factor s, so they are added up first. */
-static float hidden(const float w[SCO_VELO_INPUTS][4], int j, const struct moments *x, float p, float s, float bias)
+/* What blocks 7 and 13 multiply g and m_k by, per element and with the weights. */
+struct factors {
+    float g[3], m[3];
+};
+struct factor_weights {
+    float g[3][4], m[3][4];
+};
+
+/* Hidden unit j before blocks 9-12, which come in as bias or are added afterwards. Two groupings save multiplications
+ * over the sum of 18 products: blocks 5, 6, 8 share s, and blocks 7 and 13 are added to the weights of g and m_k. */
+static float hidden(const struct sco_velo_mlp *mlp, const struct factor_weights *wf, int j, const struct moments *x,
+                    const struct factors *f, float p, float s, float bias)
 {
+    const float(*w)[4] = mlp->w0;
     float t = w[SCO_VELO_S][j];
     t = fmaf(w[SCO_VELO_GS][j], x->g, t);
     for (int k = 0; k < 3; k++)
         t = fmaf(w[SCO_VELO_MS + k][j], x->m[k], t);
     float h = fmaf(s, t, bias);
-    h = fmaf(w[SCO_VELO_G][j], x->g, h);
+    float c = w[SCO_VELO_G][j];
+    for (int k = 0; k < 3; k++)
+        c = fmaf(wf->g[k][j], f->g[k], c);
+    h = fmaf(c, x->g, h);
     h = fmaf(w[SCO_VELO_CLIP][j], clip(x->g, SCO_VELO_CLIP_F), h);
     h = fmaf(w[SCO_VELO_P][j], p, h);
+    h = fmaf(w[SCO_VELO_V][j], x->v, h);
     for (int k = 0; k < 3; k++)
-        h = fmaf(w[SCO_VELO_M + k][j], x->m[k], h);
-    return fmaf(w[SCO_VELO_V][j], x->v, h);
+        h = fmaf(fmaf(wf->m[k][j], f->m[k], w[SCO_VELO_M + k][j]), x->m[k], h);
+    return h;
 }
 
 /* Layers 1 and 2 and the update. h: layer 0 before its ReLU. */
@@ -176,25 +191,24 @@ static double velo_mlp_scalar(const struct sco_velo_panel *panel, const struct s
 {
     double squares = 0.0;
     for (size_t i = 0; i < panel->rows; i++) {
-        float wg[3][4], wm[3][4];
+        struct factor_weights wf;
         for (int k = 0; k < 3; k++)
             for (int j = 0; j < 4; j++) {
-                wg[k][j] = panel->row_factor[k][i] * mlp->w0[SCO_VELO_GF + k][j];
-                wm[k][j] = panel->row_factor[k][i] * mlp->w0[SCO_VELO_MF + k][j];
+                wf.g[k][j] = panel->row_factor[k][i] * mlp->w0[SCO_VELO_GF + k][j];
+                wf.m[k][j] = panel->row_factor[k][i] * mlp->w0[SCO_VELO_MF + k][j];
             }
         for (size_t col = 0; col < panel->cols; col++) {
             const ptrdiff_t at = (ptrdiff_t)i * panel->stride + (ptrdiff_t)col;
             const float *const m[3] = {panel->m[0], panel->m[1], panel->m[2]};
             const struct moments x = advance(panel->g[at], m, panel->v, at);
             const float s = inverse_root(x.v + SCO_VELO_EPS_V);
+            struct factors f;
+            for (int k = 0; k < 3; k++)
+                f.g[k] = f.m[k] = panel->col_factor[k][col];
             float h[4];
             for (int j = 0; j < 4; j++) {
                 const float bias = panel->row_hidden[i * 4 + (size_t)j] + panel->col_hidden[j][col];
-                h[j] = hidden(mlp->w0, j, &x, panel->p[at], s, bias);
-                for (int k = 0; k < 3; k++) {
-                    h[j] = fmaf(wg[k][j], panel->col_factor[k][col] * x.g, h[j]);
-                    h[j] = fmaf(wm[k][j], panel->col_factor[k][col] * x.m[k], h[j]);
-                }
+                h[j] = hidden(mlp, &wf, j, &x, &f, panel->p[at], s, bias);
             }
             const float p = update(mlp, h, panel->p[at]);
             for (int k = 0; k < 3; k++)
@@ -209,23 +223,25 @@ static double velo_mlp_scalar(const struct sco_velo_panel *panel, const struct s
 
 static double velo_mlp_diag_scalar(const struct sco_velo_slice *slice, const struct sco_velo_mlp *mlp)
 {
+    struct factor_weights wf;
+    memcpy(wf.g, mlp->w0[SCO_VELO_GF], sizeof wf.g);
+    memcpy(wf.m, mlp->w0[SCO_VELO_MF], sizeof wf.m);
     double squares = 0.0;
     for (size_t i = 0; i < slice->n; i++) {
         const float *const m[3] = {slice->m[0], slice->m[1], slice->m[2]};
         const struct moments x = advance(slice->g[i], m, slice->v, (ptrdiff_t)i);
         const float s = inverse_root(x.v + SCO_VELO_EPS_V);
-        float d[3], a[3], b[3], r[3], h[4];
+        struct factors f;
+        float d[3], r[3], h[4];
         for (int k = 0; k < 3; k++) {
             d[k] = advance_d(slice->d[k][i], x.g, k);
-            a[k] = x.g * inverse_root(d[k] + SCO_VELO_EPS_DG);
-            b[k] = x.m[k] * inverse_root(d[k]);
+            f.g[k] = inverse_root(d[k] + SCO_VELO_EPS_DG);
+            f.m[k] = inverse_root(d[k]);
             r[k] = inverse_root(d[k] + SCO_VELO_EPS_A);
         }
         for (int j = 0; j < 4; j++) {
-            h[j] = hidden(mlp->w0, j, &x, slice->p[i], s, mlp->b0[j]);
+            h[j] = hidden(mlp, &wf, j, &x, &f, slice->p[i], s, mlp->b0[j]);
             for (int k = 0; k < 3; k++) {
-                h[j] = fmaf(mlp->w0[SCO_VELO_GF + k][j], a[k], h[j]);
-                h[j] = fmaf(mlp->w0[SCO_VELO_MF + k][j], b[k], h[j]);
                 h[j] = fmaf(mlp->wd[k][j], d[k], h[j]);
                 h[j] = fmaf(mlp->wrd[k][j], r[k], h[j]);
             }
