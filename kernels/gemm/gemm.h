@@ -19,6 +19,14 @@ static inline size_t sco_gemm_packed_count(size_t K, size_t N)
     return K * ((N + SCO_GEMM_STEP - 1) / SCO_GEMM_STEP * SCO_GEMM_STEP);
 }
 
+/* Rows of the next tile when left are left and a tile takes at most most: tiles as even as they get, since a short last
+ * tile has too few accumulators to hide the latency of the multiply-add. */
+static inline size_t sco_gemm_even_rows(size_t left, size_t most)
+{
+    const size_t tiles = (left + most - 1) / most;
+    return (left + tiles - 1) / tiles;
+}
+
 /* C[i][j] = (beta ? C[i][j] : 0) + bias[j] + sum_k A[i][k] B[k][j]; bias may be NULL, C is not read if beta is 0.
  * The accumulator starts as the first two terms, added, and takes one fused multiply-add per k in order: the same bits
  * in every row and however M, N and K are split between calls. A: M x K, lda. C: M x N, ldc; strides may exceed the
@@ -43,6 +51,7 @@ struct sco_gemm_ops {
 
 #define SCO_GEMM_ROWS(ROW)                                                                                             \
     ROW(gemm, scalar, 0)                                                                                               \
+    SCO_X86(ROW(gemm, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(gemm, avx512, SCO_ISA_AVX512))
 SCO_FAMILY_DECLARE(gemm, SCO_GEMM_ROWS)
 

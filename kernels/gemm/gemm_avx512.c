@@ -17,10 +17,10 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
                                                        int beta, float *C, size_t ldc, __mmask16 last)
 {
     __m512 sum[MR][NV];
-    SCO_UNROLL for (size_t i = 0; i < rows; i++)
-    {
-        SCO_UNROLL for (size_t j = 0; j < vectors; j++)
-        {
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++) {
             const __mmask16 lanes = j + 1 == vectors ? last : 0xffff;
             sum[i][j] = beta ? _mm512_maskz_loadu_ps(lanes, C + i * ldc + j * LANES) : _mm512_setzero_ps();
             if (bias != NULL)
@@ -29,19 +29,24 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
     }
     for (size_t k = 0; k < K; k++) {
         __m512 b[NV];
-        SCO_UNROLL for (size_t j = 0; j < vectors; j++)
-        {
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++) {
             _mm_prefetch((const char *)((uintptr_t)B + AHEAD_BYTES + j * sizeof b[0]), _MM_HINT_T0);
             b[j] = _mm512_loadu_ps(B + j * LANES);
         }
-        SCO_UNROLL for (size_t i = 0; i < rows; i++)
-        {
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
             const __m512 a = _mm512_set1_ps(A[i * lda + k]);
-            SCO_UNROLL for (size_t j = 0; j < vectors; j++) sum[i][j] = _mm512_fmadd_ps(a, b[j], sum[i][j]);
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++)
+                sum[i][j] = _mm512_fmadd_ps(a, b[j], sum[i][j]);
         }
         B += vectors * LANES;
     }
-    SCO_UNROLL for (size_t i = 0; i < rows; i++) SCO_UNROLL for (size_t j = 0; j < vectors; j++)
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++)
+        SCO_UNROLL
+    for (size_t j = 0; j < vectors; j++)
         _mm512_mask_storeu_ps(C + i * ldc + j * LANES, j + 1 == vectors ? last : 0xffff, sum[i][j]);
 }
 
@@ -54,17 +59,14 @@ typedef void tile_fn(size_t K, const float *A, size_t lda, const float *B, const
         tile(rows, vectors, K, A, lda, B, bias, beta, C, ldc, last);                                                   \
     }
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3) TILE(rows, 4)
-#define NAMES(rows)                                                                                                    \
-    {                                                                                                                  \
-        tile_##rows##x1, tile_##rows##x2, tile_##rows##x3, tile_##rows##x4                                             \
-    }
+#define NAMES(rows) tile_##rows##x1, tile_##rows##x2, tile_##rows##x3, tile_##rows##x4
 TILES(1)
 TILES(2)
 TILES(3)
 TILES(4)
 TILES(5)
 TILES(6)
-static tile_fn *const tiles[MR][NV] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)};
+static tile_fn *const tiles[MR * NV] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)};
 
 static void gemm_f32_6x64_avx512(size_t M, size_t N, size_t K, const float *A, size_t lda, const float *packed,
                                  const float *bias, int beta, float *C, size_t ldc)
@@ -74,13 +76,11 @@ static void gemm_f32_6x64_avx512(size_t M, size_t N, size_t K, const float *A, s
         const size_t vectors = (columns + LANES - 1) / LANES;
         const __mmask16 last = (__mmask16)(0xffffu >> (vectors * LANES - columns));
         const float *panel = packed + sco_gemm_packed_count(K, j);
-        size_t left = M, blocks = (M + MR - 1) / MR;
-        for (size_t i = 0; i < M; blocks--) {
-            const size_t rows = (left + blocks - 1) / blocks;
-            tiles[rows - 1][vectors - 1](K, A + i * lda, lda, panel, bias ? bias + j : NULL, beta, C + i * ldc + j, ldc,
-                                         last);
-            i += rows;
-            left -= rows;
+        size_t rows;
+        for (size_t i = 0; i < M; i += rows) {
+            rows = sco_gemm_even_rows(M - i, MR);
+            tiles[(rows - 1) * NV + vectors - 1](K, A + i * lda, lda, panel, bias ? bias + j : NULL, beta,
+                                                 C + i * ldc + j, ldc, last);
         }
     }
 }
