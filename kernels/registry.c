@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/registry.h"
 
+#include "kernels/gemm/gemm.h"
+
 static const struct sco_family *const families[] = {
+    &sco_gemm_family,
     NULL /* keeps the list non-empty and is not counted */
 };
 
