@@ -46,11 +46,8 @@ static void read_line(const char *path, char *line, size_t bytes)
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;
-    char text[256];
-    if (fgets(text, sizeof text, file) != NULL) {
-        text[strcspn(text, "\n")] = '\0';
-        snprintf(line, bytes, "%s", text);
-    }
+    if (fgets(line, (int)bytes, file) != NULL)
+        line[strcspn(line, "\n")] = '\0';
     fclose(file);
 }
 
@@ -63,7 +60,7 @@ static void read_huge_pages(char *choice, size_t bytes)
     if (close != NULL)
         snprintf(choice, bytes, "%.*s", (int)(close - open - 1), open + 1);
     else
-        snprintf(choice, bytes, "%s", line);
+        snprintf(choice, bytes, "%.*s", (int)bytes - 1, line);
 }
 
 enum sco_status sco_environment_create(struct sco_environment **environment, struct sco_ctx *ctx)

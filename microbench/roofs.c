@@ -77,7 +77,6 @@ void sco_roof_set_free(struct sco_roof_set *set)
 
 static void roof_block(size_t rank, size_t size, void *argument)
 {
-    static volatile float sink; /* keeps the sum of a plain read alive */
     const struct sco_roof_run *run = argument;
     const struct sco_roof_set *set = run->set;
     float *const *x = set->array;
@@ -92,7 +91,6 @@ static void roof_block(size_t rank, size_t size, void *argument)
         case SCO_ROOF_READ: {
             float sum;
             set->ops.read(n, g, &sum);
-            sink = sum;
             break;
         }
         case SCO_ROOF_RW32: set->ops.rw32(n, p, m[0], g); break;
@@ -124,8 +122,6 @@ static void peak_block(size_t rank, size_t size, void *argument)
     for (size_t i = 0; i < SCO_ROOF_CHAINS; i++)
         x[i] = 0.1f;
     peak->fma(peak->iterations, x);
-    volatile float sink = x[0]; /* keeps the chains alive */
-    (void)sink;
 }
 
 double sco_roof_peak(struct sco_ctx *ctx, size_t row)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reports: results of the library as JSON (docs/json.md). Other forms are made from the JSON, not from the results, so that
+ * all forms show the same numbers. */
+#ifndef SCO_CLI_REPORT_H
+#define SCO_CLI_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "stepcost/microbench.h"
+
+/* Each returns a new reference, or NULL when memory ran out. */
+json_t *cli_report_context(struct sco_ctx *ctx, const struct sco_environment *environment);
+json_t *cli_report_info(struct sco_ctx *ctx, const struct sco_environment *environment);
+
+/* Writes report with a final newline and drops the reference; report NULL means that memory ran out. path is for the message.
+ * Returns the exit code. */
+int cli_report_write(FILE *file, const char *path, json_t *report);
+
+#endif
