@@ -21,7 +21,7 @@ enum sco_bound {
 
 struct sco_operand {
     const char *name;
-    size_t count;        /* elements */
+    size_t count;         /* elements */
     size_t element_bytes; /* 4 float, 8 double */
     enum sco_role role;
     enum sco_fill fill;

@@ -2,7 +2,10 @@
 #include "kernels/case.h"
 
 /* One line per family. */
-#define SCO_CASE_FAMILIES(FAMILY) FAMILY(gemm) FAMILY(roof)
+#define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(adam)                                                                                                       \
+    FAMILY(gemm)                                                                                                       \
+    FAMILY(roof)
 
 #define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;
 #define ENTRY(family)   &sco_##family##_cases,

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/registry.h"
 
+#include "kernels/adafactor/adafactor.h"
+#include "kernels/adam/adam.h"
+#include "kernels/finite/finite.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/lamb/lamb.h"
+#include "kernels/lion/lion.h"
+#include "kernels/momentum/momentum.h"
 #include "kernels/roof/roof.h"
 
 static const struct sco_family *const families[] = {
-    &sco_gemm_family,
-    &sco_roof_family,
-    NULL /* keeps the list non-empty and is not counted */
+    &sco_adafactor_family, &sco_adam_family, &sco_finite_family,   &sco_gemm_family,
+    &sco_lamb_family,      &sco_lion_family, &sco_momentum_family, &sco_roof_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)
 {
-    *count = SCO_LEN(families) - 1;
+    *count = SCO_LEN(families);
     return families;
 }

@@ -55,7 +55,11 @@ struct sco_adam_ops {
     sco_adam_fn *nadamw;
 };
 
-#define SCO_ADAM_ROWS(ROW) ROW(adam, scalar, 0)
+#define SCO_ADAM_ROWS(ROW)                                                                                             \
+    ROW(adam, scalar, 0)                                                                                               \
+    SCO_X86(ROW(adam, avx2, SCO_ISA_AVX2))                                                                             \
+    SCO_X86(ROW(adam, avx512, SCO_ISA_AVX512))                                                                         \
+    SCO_ARM64(ROW(adam, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(adam, SCO_ADAM_ROWS)
 SCO_END_DECLS
