@@ -171,6 +171,8 @@ static enum sco_status place_ranks(struct sco_topology *topology, const char *al
     counts->kinds = renumber_kinds(topology->places, counts->pus);
     qsort(topology->places, counts->pus, sizeof *topology->places, by_rank);
     counts->packages = count_in(topology->hwloc, HWLOC_OBJ_PACKAGE, set);
+    if (counts->packages == 0) /* virtual machines may show cores and no package */
+        counts->packages = 1;
     counts->numa_nodes = count_in(topology->hwloc, HWLOC_OBJ_NUMANODE, set);
 done:
     hwloc_bitmap_free(set);
