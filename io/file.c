@@ -63,6 +63,8 @@ enum sco_status sco_file_read(const char *path, size_t limit, unsigned char **by
         status = sco_fail(SCO_IO, "%s: cannot be read: %s", path, strerror(errno));
     else if ((size_t)got != expected)
         status = sco_fail(SCO_IO, "%s: changed from %zu bytes while it was read; try again", path, expected);
+    else
+        memory[expected] = '\0';
 out:
     close(fd);
     if (status != SCO_OK) {

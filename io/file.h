@@ -7,7 +7,7 @@
 
 #include "stepcost/status.h"
 
-/* Reads a regular file into memory from sco_alloc, which the caller frees. A file above limit bytes is refused before
+/* Reads a regular file into memory from sco_alloc, which the caller frees; a zero byte follows the size bytes. A file above limit bytes is refused before
  * it is read, and so is one that shrinks or grows meanwhile. Errors    SCO_IO, SCO_FORMAT (above limit), SCO_NOMEM; the
  * message starts with path. */
 enum sco_status sco_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size);

@@ -20,6 +20,15 @@ static inline size_t sco_elements(const struct sco_tensor *tensor)
     return n;
 }
 
+/* The same of a validated list, for cost formulas. */
+static inline double sco_list_elements(const struct sco_tensor_list *list)
+{
+    double n = 0;
+    for (size_t i = 0; i < list->count; i++)
+        n += (double)sco_elements(&list->tensors[i]);
+    return n;
+}
+
 /* ---- Layout: where each piece of state lives ---- */
 
 /* A named array of state. Planes start at 64-byte boundaries of one allocation, in the order in which they are
@@ -55,8 +64,6 @@ typedef void sco_slice_fn(const struct sco_optim *optim, size_t tensor, size_t b
                           const float *g);
 
 struct sco_optim_class {
-    const char *name;
-
     /* Sets the kind's own fields of a config that holds the common defaults. */
     void (*defaults)(struct sco_optim_config *config);
     /* Refuses impossible hyper-parameters; the common ones have been checked. NULL: nothing more to check. */
@@ -72,9 +79,9 @@ struct sco_optim_class {
     /* The step's per-optimizer part, before steps advances: optim->steps is the 0-based t. Failing leaves the state as
      * it was. loss is finite unless the policy is SCO_NONFINITE_PASS. */
     enum sco_status (*prepare)(struct sco_optim *optim, float loss);
-    /* Applies the prepared step, steps having advanced (it is the 1-based k). Cannot fail. Element-wise kinds have slice,
-     * elements [begin, end) of a tensor, with p and g starting at begin; others have apply, one tensor, and step, all of
-     * them with the same bits. */
+    /* Applies the prepared step, steps having advanced (it is the 1-based k). Cannot fail. Element-wise kinds have
+     * slice: elements [begin, end) of a tensor, with p and g starting at begin. Others have apply for one tensor and
+     * step for all of them, with the same bits. */
     sco_slice_fn *slice;
     void (*apply)(struct sco_optim *optim, size_t tensor, float *p, const float *g);
     void (*step)(struct sco_optim *optim, float *const *p, const float *const *g);
@@ -107,8 +114,9 @@ extern const struct sco_optim_class sco_heavy_ball_class, sco_nesterov_class, sc
 
 struct sco_finite_ops; /* kernels/finite/finite.h */
 
-/* Tensors are divided between threads, and sums made of partial sums, in chunks of so many elements (the last of a tensor
- * may be shorter): 8 KiB, so that a chunk lies in L1 and its boundaries are page boundaries every other time. */
+/* Tensors are divided between threads, and sums made of partial sums, in chunks of so many elements (the last of a
+ * tensor may be shorter). 8 KiB of each operand: long enough to hide what a call costs, short enough that the shares
+ * of a step that is worth a fork differ by little. */
 enum { SCO_CHUNK = 2048 };
 
 static inline size_t sco_chunks(size_t elements)
@@ -164,6 +172,9 @@ static inline void *sco_optim_scratch(const struct sco_optim *optim, size_t offs
     return optim->workspace + offset;
 }
 
+/* Zeroes all planes, each page first by the thread that will use it. */
+void sco_optim_zero(struct sco_optim *optim);
+
 /* "tensor 3 (conv1/kernel)", for messages. */
 char *sco_optim_label(const struct sco_optim *optim, size_t tensor, char *buffer, size_t bytes);
 
@@ -177,8 +188,8 @@ struct sco_work {
     const float *const *g;
 };
 
-/* A rank's share: elements [*begin, *end) of each tensor t in [first, end), see sco_share_range; a range may be empty. All
- * boundaries inside a tensor are multiples of SCO_CHUNK. size is 1 or the team's. */
+/* A rank's share: elements [*begin, *end) of each tensor t in [first, end), see sco_share_range; a range may be empty.
+ * All boundaries inside a tensor are multiples of SCO_CHUNK. size is 1 or the team's. */
 struct sco_share {
     size_t first, end;
     size_t begin;    /* in tensor first */

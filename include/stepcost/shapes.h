@@ -12,7 +12,7 @@ SCO_BEGIN_DECLS
 /* An owned tensor list with its name. */
 struct sco_shapes;
 
-/* Names of the built-in lists; NULL past the end. The first four are the parameters of AlgoPerf's CPU-sized workloads
+/* Names of the built-in lists; NULL past the end. The first four are the parameters of four AlgoPerf workloads
  * in JAX's layout and tree order: resnet50 (ImageNet), ogbg (graph network), dlrm (Criteo 1 TB), unet (fastMRI). The
  * others are synthetic: "10k" (a small two-layer network), "1M" (4 of 512 x 512), "100M" (24 of 2048 x 2048). */
 SCO_API const char *sco_shapes_builtin(size_t index);
@@ -23,8 +23,8 @@ SCO_API enum sco_status sco_shapes_open(struct sco_shapes **shapes, const char *
 
 /* A JSON array of {"name": string, "shape": [sizes]}, in the order the optimizer is to see.
  *
- * Shapes    1 .. 1,000,000 tensors of rank 0 .. 8; sizes are whole numbers from 0 to 2^53.
- * Memory    file limit 64 MiB.
+ * Shapes    1 .. 100,000 tensors of rank 0 .. 8; sizes are whole numbers from 0 to 2^53.
+ * Memory    file limit 16 MiB.
  * Errors    SCO_IO: not a readable regular file; SCO_FORMAT: not JSON, too large, a wrong type, an unknown or missing
  * or repeated key, a repeated or empty name; SCO_SHAPE: a size that is negative, fractional or too large, a rank above
  * 8, more elements than can be addressed; SCO_NOMEM. Messages give the index and the name of the tensor. */

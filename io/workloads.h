@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tensor lists that are built in. */
+#ifndef SCO_IO_WORKLOADS_H
+#define SCO_IO_WORKLOADS_H
+
+#include "stepcost/tensor.h"
+
+struct sco_workload {
+    const char *name;
+    struct sco_tensor_list list;
+};
+
+enum { SCO_WORKLOADS = 7 };
+extern const struct sco_workload sco_workloads[SCO_WORKLOADS];
+
+#endif
