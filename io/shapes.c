@@ -17,7 +17,7 @@
 
 static const size_t file_limit = (size_t)16 << 20;
 static const size_t max_tensors = 100000;
-static const double max_size = 0x1p53; /* above it a JSON number stands for several integers */
+static const double size_limit = 0x1p53; /* from here on a double stands for several integers */
 
 struct sco_shapes {
     char *name;
@@ -86,7 +86,7 @@ static enum sco_status read_size(const json_t *value, size_t axis, size_t *size)
     const double number = json_number_value(value);
     if (number < 0)
         return sco_fail(SCO_SHAPE, "size %zu is negative: %.17g", axis, number);
-    if (number > max_size)
+    if (number >= size_limit)
         return sco_fail(SCO_SHAPE, "size %zu is too large: %.17g", axis, number);
     if (number != floor(number))
         return sco_fail(SCO_SHAPE, "size %zu is not a whole number: %.17g", axis, number);

@@ -23,7 +23,7 @@ SCO_API enum sco_status sco_shapes_open(struct sco_shapes **shapes, const char *
 
 /* A JSON array of {"name": string, "shape": [sizes]}, in the order the optimizer is to see.
  *
- * Shapes    1 .. 100,000 tensors of rank 0 .. 8; sizes are whole numbers from 0 to 2^53.
+ * Shapes    1 .. 100,000 tensors of rank 0 .. 8; sizes are whole numbers from 0 to 2^53 - 1.
  * Memory    file limit 16 MiB.
  * Errors    SCO_IO: not a readable regular file; SCO_FORMAT: not JSON, too large, a wrong type, an unknown or missing
  * or repeated key, a repeated or empty name; SCO_SHAPE: a size that is negative, fractional or too large, a rank above
