@@ -131,7 +131,7 @@ static void gemm_f32_6x16_avx2(size_t M, size_t N, size_t K, const float *A, siz
         for (size_t i = 0; i < M; i += rows) {
             rows = sco_gemm_even_rows(M - i, MR);
             size_t vectors;
-            for (size_t j = 0; j < width; j += vectors * LANES) {
+            for (size_t j = 0; j < columns; j += vectors * LANES) {
                 vectors = (width - j) / LANES < tile_vectors[rows - 1] ? (width - j) / LANES : tile_vectors[rows - 1];
                 tiles[rows - 1][vectors / STEP - 1](K, A + i * lda, lda, panel + j, width, bias ? bias + j0 + j : NULL,
                                                     beta, C + i * ldc + j0 + j, ldc, columns - j);
