@@ -31,7 +31,7 @@ struct sco_schedule {
  * Shapes    none.
  * Units     lr and the result: parameter units per step; t, W, H: steps; e = end_factor: a fraction.
  * Layout    none.
- * Numerics  double; callers round to float once. Within 1 ulp of float of the float32 schedules of optax.
+ * Numerics  double; callers round to float once. Within 2 ulp (float) of the float32 schedules of optax.
  * Cost      one cosine.
  * Threads   reentrant.
  * Memory    none allocated.
