@@ -4,7 +4,11 @@
 /* One line per family. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
     FAMILY(adam)                                                                                                       \
+    FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
+    FAMILY(lamb)                                                                                                       \
+    FAMILY(lion)                                                                                                       \
+    FAMILY(momentum)                                                                                                   \
     FAMILY(roof)
 
 #define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;

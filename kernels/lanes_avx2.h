@@ -33,7 +33,7 @@ static inline __m256i lanes_first(size_t count)
     return _mm256_loadu_si256((const __m256i *)(window + 8 - count));
 }
 
-/* The first count < LANES elements; the other lanes are zero, and are not touched in memory. */
+/* The first count <= LANES elements; the other lanes are zero, and are not touched in memory. */
 static inline lanes lanes_load_first(const float *x, size_t count)
 {
     return _mm256_maskload_ps(x, lanes_first(count));
@@ -78,6 +78,107 @@ static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
 {
     return _mm256_fnmadd_ps(a, b, c);
+}
+
+/* x with lanes from count on zeroed. */
+static inline lanes lanes_keep_first(lanes x, size_t count)
+{
+    return _mm256_and_ps(x, _mm256_castsi256_ps(lanes_first(count)));
+}
+
+/* 1 with the sign of x; x itself where it is zero or NaN. */
+static inline lanes lanes_sign(lanes x)
+{
+    const lanes nonzero = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_NEQ_OQ);
+    const lanes one = _mm256_or_ps(_mm256_and_ps(x, _mm256_set1_ps(-0.0f)), _mm256_set1_ps(1.0f));
+    return _mm256_blendv_ps(x, one, nonzero);
+}
+
+/* The larger of peak >= 0 and |x|. Magnitudes order as the integers of their bits, any NaN above all. */
+static inline lanes lanes_larger(lanes peak, lanes x)
+{
+    const __m256i magnitude = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(INT32_MAX));
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(peak), magnitude));
+}
+
+static inline lanes lanes_one_if_zero(lanes x)
+{
+    const lanes zero = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_EQ_OQ);
+    return _mm256_blendv_ps(x, _mm256_set1_ps(1.0f), zero);
+}
+
+/* Is any lane of four vectors NaN or infinite? Looks at exponents, so that no flag is raised. */
+static inline int lanes_any_nonfinite(lanes a, lanes b, lanes c, lanes d)
+{
+    const __m256i top = _mm256_set1_epi32(0x7f800000);
+    const __m256i ab = _mm256_or_si256(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(a), top), top),
+                                       _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(b), top), top));
+    const __m256i cd = _mm256_or_si256(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(c), top), top),
+                                       _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(d), top), top));
+    const __m256i any = _mm256_or_si256(ab, cd);
+    return !_mm256_testz_si256(any, any);
+}
+
+/* Sixteen lanes in order, folded in halves. */
+static inline float lanes_fold16(const lanes x[16 / LANES])
+{
+    const __m256 eight = _mm256_add_ps(x[0], x[1]);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* A double for each lane. */
+typedef struct {
+    __m256d low, high;
+} lanes_f64;
+
+static inline lanes_f64 lanes_f64_zero(void)
+{
+    const lanes_f64 zero = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+    return zero;
+}
+
+static inline lanes_f64 lanes_f64_add(lanes_f64 sum, lanes x)
+{
+    sum.low = _mm256_add_pd(sum.low, _mm256_cvtps_pd(_mm256_castps256_ps128(x)));
+    sum.high = _mm256_add_pd(sum.high, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
+    return sum;
+}
+
+/* sum + x^2; the square of a float is exact in a double, so that fusing changes nothing. */
+static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
+{
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(x)), high = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+    sum.low = _mm256_fmadd_pd(low, low, sum.low);
+    sum.high = _mm256_fmadd_pd(high, high, sum.high);
+    return sum;
+}
+
+static inline void lanes_f64_store(double *to, lanes_f64 sum)
+{
+    _mm256_storeu_pd(to, sum.low);
+    _mm256_storeu_pd(to + 4, sum.high);
+}
+
+static inline lanes lanes_load_f64(const double *x)
+{
+    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(x + 4)), _mm256_cvtpd_ps(_mm256_loadu_pd(x)));
+}
+
+static inline lanes lanes_load_i8(const int8_t *q)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)q)));
+}
+
+/* Rounds to nearest even within -127 .. 127; NaN becomes 0. */
+static inline void lanes_store_i8(int8_t *to, lanes x)
+{
+    x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+    x = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f));
+    const __m256i word = _mm256_cvtps_epi32(x);
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(word), _mm256_extracti128_si256(word, 1));
+    _mm_storel_epi64((__m128i *)to, _mm_packs_epi16(half, half));
 }
 
 #endif

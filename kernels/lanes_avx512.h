@@ -75,4 +75,92 @@ static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
     return _mm512_fnmadd_ps(a, b, c);
 }
 
+static inline lanes lanes_keep_first(lanes x, size_t count)
+{
+    return _mm512_maskz_mov_ps(lanes_first(count), x);
+}
+
+static inline lanes lanes_sign(lanes x)
+{
+    const __mmask16 nonzero = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_OQ);
+    const lanes one = _mm512_or_ps(_mm512_and_ps(x, _mm512_set1_ps(-0.0f)), _mm512_set1_ps(1.0f));
+    return _mm512_mask_mov_ps(x, nonzero, one);
+}
+
+static inline lanes lanes_larger(lanes peak, lanes x)
+{
+    const __m512i magnitude = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MAX));
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(peak), magnitude));
+}
+
+static inline lanes lanes_one_if_zero(lanes x)
+{
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_EQ_OQ), _mm512_set1_ps(1.0f));
+}
+
+static inline int lanes_any_nonfinite(lanes a, lanes b, lanes c, lanes d)
+{
+    enum { NONFINITE = 0x99 }; /* quiet NaN, either infinity, signalling NaN */
+    return (_mm512_fpclass_ps_mask(a, NONFINITE) | _mm512_fpclass_ps_mask(b, NONFINITE) |
+            _mm512_fpclass_ps_mask(c, NONFINITE) | _mm512_fpclass_ps_mask(d, NONFINITE)) != 0;
+}
+
+static inline float lanes_fold16(const lanes x[16 / LANES])
+{
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x[0]), _mm512_extractf32x8_ps(x[0], 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+typedef struct {
+    __m512d low, high;
+} lanes_f64;
+
+static inline lanes_f64 lanes_f64_zero(void)
+{
+    const lanes_f64 zero = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    return zero;
+}
+
+static inline lanes_f64 lanes_f64_add(lanes_f64 sum, lanes x)
+{
+    sum.low = _mm512_add_pd(sum.low, _mm512_cvtps_pd(_mm512_castps512_ps256(x)));
+    sum.high = _mm512_add_pd(sum.high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)));
+    return sum;
+}
+
+static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
+{
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(x)),
+                  high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+    sum.low = _mm512_fmadd_pd(low, low, sum.low);
+    sum.high = _mm512_fmadd_pd(high, high, sum.high);
+    return sum;
+}
+
+static inline void lanes_f64_store(double *to, lanes_f64 sum)
+{
+    _mm512_storeu_pd(to, sum.low);
+    _mm512_storeu_pd(to + 8, sum.high);
+}
+
+static inline lanes lanes_load_f64(const double *x)
+{
+    const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(x)), high = _mm512_cvtpd_ps(_mm512_loadu_pd(x + 8));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+
+static inline lanes lanes_load_i8(const int8_t *q)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)q)));
+}
+
+static inline void lanes_store_i8(int8_t *to, lanes x)
+{
+    x = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+    x = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(127.0f)), _mm512_set1_ps(-127.0f));
+    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
 #endif

@@ -77,4 +77,92 @@ static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
     return vfmsq_f32(c, a, b);
 }
 
+static inline lanes lanes_keep_first(lanes x, size_t count)
+{
+    static const uint32_t window[8] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vld1q_u32(window + 4 - count)));
+}
+
+static inline lanes lanes_sign(lanes x)
+{
+    const uint32x4_t nonzero = vcgtq_f32(vabsq_f32(x), vdupq_n_f32(0.0f));
+    return vbslq_f32(nonzero, vbslq_f32(vdupq_n_u32(0x80000000u), x, vdupq_n_f32(1.0f)), x);
+}
+
+static inline lanes lanes_larger(lanes peak, lanes x)
+{
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(peak), vreinterpretq_u32_f32(vabsq_f32(x))));
+}
+
+static inline lanes lanes_one_if_zero(lanes x)
+{
+    return vbslq_f32(vceqzq_f32(x), vdupq_n_f32(1.0f), x);
+}
+
+static inline int lanes_any_nonfinite(lanes a, lanes b, lanes c, lanes d)
+{
+    const lanes ab = lanes_larger(vabsq_f32(a), b), cd = lanes_larger(vabsq_f32(c), d);
+    return vmaxvq_u32(vreinterpretq_u32_f32(lanes_larger(ab, cd))) >= 0x7f800000u;
+}
+
+static inline float lanes_fold16(const lanes x[16 / LANES])
+{
+    const lanes four = vaddq_f32(vaddq_f32(x[0], x[2]), vaddq_f32(x[1], x[3]));
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+typedef struct {
+    float64x2_t low, high;
+} lanes_f64;
+
+static inline lanes_f64 lanes_f64_zero(void)
+{
+    const lanes_f64 zero = {vdupq_n_f64(0.0), vdupq_n_f64(0.0)};
+    return zero;
+}
+
+static inline lanes_f64 lanes_f64_add(lanes_f64 sum, lanes x)
+{
+    sum.low = vaddq_f64(sum.low, vcvt_f64_f32(vget_low_f32(x)));
+    sum.high = vaddq_f64(sum.high, vcvt_high_f64_f32(x));
+    return sum;
+}
+
+static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
+{
+    const float64x2_t low = vcvt_f64_f32(vget_low_f32(x)), high = vcvt_high_f64_f32(x);
+    sum.low = vfmaq_f64(sum.low, low, low);
+    sum.high = vfmaq_f64(sum.high, high, high);
+    return sum;
+}
+
+static inline void lanes_f64_store(double *to, lanes_f64 sum)
+{
+    vst1q_f64(to, sum.low);
+    vst1q_f64(to + 2, sum.high);
+}
+
+static inline lanes lanes_load_f64(const double *x)
+{
+    return vcvt_high_f32_f64(vcvt_f32_f64(vld1q_f64(x)), vld1q_f64(x + 2));
+}
+
+static inline lanes lanes_load_i8(const int8_t *q)
+{
+    int8_t eight[8] = {q[0], q[1], q[2], q[3]};
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(eight)))));
+}
+
+/* The conversion takes NaN to 0 by itself. */
+static inline void lanes_store_i8(int8_t *to, lanes x)
+{
+    x = vmaxq_f32(vminq_f32(x, vdupq_n_f32(127.0f)), vdupq_n_f32(-127.0f));
+    const int16x4_t half = vmovn_s32(vcvtnq_s32_f32(x));
+    int8_t eight[8];
+    vst1_s8(eight, vmovn_s16(vcombine_s16(half, half)));
+    for (size_t i = 0; i < 4; i++)
+        to[i] = eight[i];
+}
+
 #endif

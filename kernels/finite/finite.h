@@ -37,7 +37,11 @@ struct sco_finite_ops {
     sco_square_sum_fn *square_sum;
 };
 
-#define SCO_FINITE_ROWS(ROW) ROW(finite, scalar, 0)
+#define SCO_FINITE_ROWS(ROW)                                                                                           \
+    ROW(finite, scalar, 0)                                                                                             \
+    SCO_X86(ROW(finite, avx2, SCO_ISA_AVX2))                                                                           \
+    SCO_X86(ROW(finite, avx512, SCO_ISA_AVX512))                                                                       \
+    SCO_ARM64(ROW(finite, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(finite, SCO_FINITE_ROWS)
 SCO_END_DECLS

@@ -49,7 +49,11 @@ struct sco_lamb_ops {
     sco_lamb_apply_fn *apply;
 };
 
-#define SCO_LAMB_ROWS(ROW) ROW(lamb, scalar, 0)
+#define SCO_LAMB_ROWS(ROW)                                                                                             \
+    ROW(lamb, scalar, 0)                                                                                               \
+    SCO_X86(ROW(lamb, avx2, SCO_ISA_AVX2))                                                                             \
+    SCO_X86(ROW(lamb, avx512, SCO_ISA_AVX512))                                                                         \
+    SCO_ARM64(ROW(lamb, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(lamb, SCO_LAMB_ROWS)
 SCO_END_DECLS

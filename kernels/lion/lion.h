@@ -39,7 +39,11 @@ struct sco_lion_ops {
     sco_lion_fn *lion;
 };
 
-#define SCO_LION_ROWS(ROW) ROW(lion, scalar, 0)
+#define SCO_LION_ROWS(ROW)                                                                                             \
+    ROW(lion, scalar, 0)                                                                                               \
+    SCO_X86(ROW(lion, avx2, SCO_ISA_AVX2))                                                                             \
+    SCO_X86(ROW(lion, avx512, SCO_ISA_AVX512))                                                                         \
+    SCO_ARM64(ROW(lion, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(lion, SCO_LION_ROWS)
 SCO_END_DECLS

@@ -38,7 +38,11 @@ struct sco_momentum_ops {
     sco_momentum_fn *nesterov;
 };
 
-#define SCO_MOMENTUM_ROWS(ROW) ROW(momentum, scalar, 0)
+#define SCO_MOMENTUM_ROWS(ROW)                                                                                         \
+    ROW(momentum, scalar, 0)                                                                                           \
+    SCO_X86(ROW(momentum, avx2, SCO_ISA_AVX2))                                                                         \
+    SCO_X86(ROW(momentum, avx512, SCO_ISA_AVX512))                                                                     \
+    SCO_ARM64(ROW(momentum, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(momentum, SCO_MOMENTUM_ROWS)
 SCO_END_DECLS
