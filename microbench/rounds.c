@@ -14,6 +14,9 @@
 enum { MAX_STEPS = 64, SPREAD_ROUNDS = 6 };
 #define SPREAD_LIMIT 0.01
 
+/* A sample this long is a hundred times the resolution and the cost of a reading of an ordinary clock. */
+#define SAMPLE_NS 4e3
+
 /* Below this, what a step touches may well be cache-sized: the first step after another lane's burst is then not like
  * the rest. Above it a step streams through more than any cache holds. */
 #define WARM_NS 1e7
@@ -71,7 +74,8 @@ static enum sco_status calibrate(struct sco_lane *lane)
         if (ns > BURST_NS)
             break;
     }
-    lane->steps = (size_t)fmin(fmax(BURST_NS / ns, 1.0), (double)MAX_STEPS);
+    lane->calls = (size_t)ceil(SAMPLE_NS / ns);
+    lane->steps = (size_t)fmin(fmax(BURST_NS / (ns * (double)lane->calls), 1.0), (double)MAX_STEPS);
     lane->warm = ns < WARM_NS;
     return SCO_OK;
 }
@@ -84,7 +88,8 @@ static enum sco_status burst(struct sco_lane *lane, double overhead_ns)
     const size_t first = lane->sample_count;
     for (size_t i = 0; i < lane->steps; i++) {
         const uint64_t start = sco_clock_ns();
-        status = lane->step(lane->argument);
+        for (size_t call = 0; call < lane->calls && status == SCO_OK; call++)
+            status = lane->step(lane->argument);
         const double ns = (double)(sco_clock_ns() - start) - overhead_ns;
         if (status != SCO_OK)
             return status;

@@ -11,12 +11,12 @@
 struct sco_lane {
     void *argument;
     enum sco_status (*step)(void *argument);  /* what is timed */
-    enum sco_status (*after)(void *argument); /* untimed, after every timed step; may be NULL */
-    size_t calls;                             /* a sample is the time of one step divided by this */
+    enum sco_status (*after)(void *argument); /* untimed, after every sample; may be NULL */
 
+    size_t calls;    /* steps of one sample: several where one is too short for the clock */
     bool warm;       /* one untimed step starts every burst: what it touches may be in cache */
-    size_t steps;    /* timed steps of a burst; 0 = not calibrated yet */
-    double *samples; /* ns per call */
+    size_t steps;    /* samples of a burst; 0 = not calibrated yet */
+    double *samples; /* ns per step */
     size_t sample_count, sample_capacity;
     double *medians; /* of each round */
     size_t round_count, round_capacity;

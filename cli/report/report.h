@@ -12,6 +12,10 @@
 /* Each returns a new reference, or NULL when memory ran out. */
 json_t *cli_report_context(struct sco_ctx *ctx, const struct sco_environment *environment);
 json_t *cli_report_info(struct sco_ctx *ctx, const struct sco_environment *environment);
+json_t *cli_report_cost(struct sco_ctx *ctx, const struct sco_environment *environment,
+                        const struct sco_cost_report *report);
+json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *environment,
+                         const struct sco_bench_report *report);
 
 /* Writes report with a final newline and drops the reference; report NULL means that memory ran out. path is for the message.
  * Returns the exit code. */

@@ -98,6 +98,7 @@ struct sco_cost_row {
     double model_bytes, model_flops; /* per parameter, by formula (sco_optim_cost_model) */
     struct sco_stats ns_per_param;
     struct sco_stats ratio_to_adam; /* of the same round; count = 0 when Adam was not timed */
+    int ratio_paired;               /* 0: memory did not hold both at once, so only the ratio of medians is known */
     enum sco_roof_pattern pattern;  /* the pattern it is measured against */
     double gbs, gflops;             /* model bytes and flops over the median time */
     double roof_gbs, roof_gflops;   /* attainable: the pattern's bandwidth, multiply-add peak of all threads */
@@ -106,9 +107,10 @@ struct sco_cost_row {
     size_t phase_count;
     struct sco_cost_phase phases[SCO_COST_PHASES];
     enum sco_stop stop;
-    size_t resets; /* times the parameters had drifted too far and were drawn afresh, untimed */
-    size_t steps_per_round, sample_count;
-    double *samples; /* ns per step, in order; every steps_per_round of them are one round */
+    size_t resets;           /* times the parameters had drifted too far and were drawn afresh, untimed */
+    size_t steps_per_sample; /* above 1 where one step is too short for the clock */
+    size_t samples_per_round, sample_count;
+    double *samples; /* ns per step, in order; every samples_per_round of them are one round */
 };
 
 /* A row that was asked for and not measured. */
@@ -149,6 +151,7 @@ struct sco_cost_report {
     double peak_gflops;   /* multiply-adds in registers, all threads */
     const char *peak_row; /* the row it was measured with */
     const char *weights;  /* NULL when VeLO was not asked for */
+    enum sco_nonfinite_policy nonfinite;
     double elapsed_seconds;
 };
 
