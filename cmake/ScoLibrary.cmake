@@ -8,7 +8,7 @@ foreach(folder arch kernels io optim)
     list(APPEND sco_objects $<TARGET_OBJECTS:sco_${folder}>)
   endif()
 endforeach()
-set(sco_modules HWLOC=hwloc JANSSON=jansson) # targets PkgConfig::NAME and the module behind each
+set(sco_modules HWLOC=hwloc JANSSON=jansson ZLIB=zlib) # targets PkgConfig::NAME and the module behind each
 if(SCO_HAVE_HWY)
   list(APPEND sco_modules HWY=libhwy)
 endif()

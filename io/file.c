@@ -131,12 +131,24 @@ static int open_beside(const char *path, char **temporary)
 
 enum sco_status sco_file_write(const char *path, const void *bytes, size_t size)
 {
+    const struct sco_file_part part = {bytes, size};
+    return sco_file_write_parts(path, &part, 1);
+}
+
+enum sco_status sco_file_write_parts(const char *path, const struct sco_file_part *parts, size_t count)
+{
     enum sco_status status = SCO_OK;
     char *temporary;
     const int fd = open_beside(path, &temporary);
     if (fd < 0)
         return sco_fail(SCO_IO, "%s: no temporary file can be made beside it: %s", path, strerror(errno));
-    if (write_all(fd, bytes, size) != 0 || fsync(fd) != 0)
+    size_t size = 0;
+    int failed = 0;
+    for (size_t i = 0; i < count && !failed; i++) {
+        failed = write_all(fd, parts[i].bytes, parts[i].size) != 0;
+        size += parts[i].size;
+    }
+    if (failed || fsync(fd) != 0)
         status = sco_fail(SCO_IO, "%s: cannot be written (%zu bytes): %s", path, size, strerror(errno));
     if (close(fd) != 0 && status == SCO_OK)
         status = sco_fail(SCO_IO, "%s: cannot be written (%zu bytes): %s", path, size, strerror(errno));

@@ -68,7 +68,7 @@ static enum sco_status prepare(struct sco_optim *optim, float loss)
     struct adam *adam = optim->data;
     const double b1 = config->b1, b2 = config->b2, k = (double)(optim->steps + 1);
 
-    /* Bias corrections in double: 1 - b2^k in float is off by 1.3e-5 at k = 1, which the reference has and nobody wants. */
+    /* In double: the float power of optax puts 1 - b2^k off by 1.3e-5 of itself at k = 1. */
     const double correction1 = 1 - pow(b1, k), correction2 = 1 - pow(b2, k);
     double cm = 1 / correction1, cg = 0;
     if (has_lookahead(config)) {

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The file behind sco_optim_save and sco_optim_load: every plane of an optimizer, in safetensors format.
+ *
+ *   bytes 0-7   header length L, little-endian
+ *   8 .. 8+L    JSON, padded with blanks to a multiple of 8 bytes. It starts with __metadata__, whose values are strings:
+ *                 format "stepcost optimizer state", version "1", crc32 (8 hexadecimal digits: the CRC-32 of the file
+ *                 with these digits taken as zeros), optimizer, config (what the kind's describe hook says), steps,
+ *                 skipped, tensors (JSON: [[name or null, shape], ...]).
+ *               Then one entry per plane in layout order, key NAME/TENSOR or NAME: dtype, shape, data_offsets.
+ *   8+L ..      the planes, little-endian, without gaps
+ *
+ * Format: https://github.com/huggingface/safetensors. */
+#ifndef SCO_OPTIM_STATE_FILE_H
+#define SCO_OPTIM_STATE_FILE_H
+
+#include "optim/optim.h"
+
+enum sco_status sco_state_file_write(const struct sco_optim *optim, const char *path);
+
+struct sco_state_counts {
+    uint64_t steps, skipped;
+};
+
+/* Fills state, laid out as optim's own, and counts. Everything is checked; on error state has undefined contents and
+ * counts is untouched. */
+enum sco_status sco_state_file_read(const struct sco_optim *optim, const char *path, unsigned char *state,
+                                    struct sco_state_counts *counts);
+
+#endif
