@@ -29,6 +29,24 @@ static inline double sco_list_elements(const struct sco_tensor_list *list)
     return n;
 }
 
+/* Tensors are divided between threads, and sums made of partial sums, in chunks of so many elements (the last of a
+ * tensor may be shorter). 8 KiB of each operand: long enough to hide what a call costs, short enough that the shares
+ * of a step that is worth a fork differ by little. */
+enum { SCO_CHUNK = 2048 };
+
+static inline size_t sco_chunks(size_t elements)
+{
+    return elements / SCO_CHUNK + (elements % SCO_CHUNK != 0);
+}
+
+static inline size_t sco_list_chunks(const struct sco_tensor_list *list)
+{
+    size_t chunks = 0;
+    for (size_t i = 0; i < list->count; i++)
+        chunks += sco_chunks(sco_elements(&list->tensors[i]));
+    return chunks;
+}
+
 /* ---- Layout: where each piece of state lives ---- */
 
 /* A named array of state. Planes start at 64-byte boundaries of one allocation, in the order in which they are
@@ -114,16 +132,6 @@ extern const struct sco_optim_class sco_heavy_ball_class, sco_nesterov_class, sc
 
 struct sco_finite_ops; /* kernels/finite/finite.h */
 
-/* Tensors are divided between threads, and sums made of partial sums, in chunks of so many elements (the last of a
- * tensor may be shorter). 8 KiB of each operand: long enough to hide what a call costs, short enough that the shares
- * of a step that is worth a fork differ by little. */
-enum { SCO_CHUNK = 2048 };
-
-static inline size_t sco_chunks(size_t elements)
-{
-    return elements / SCO_CHUNK + (elements % SCO_CHUNK != 0);
-}
-
 /* A boundary between the shares of two threads: everything before element of tensor belongs to lower ranks. */
 struct sco_cut {
     size_t tensor, element;
@@ -144,7 +152,8 @@ struct sco_optim {
     size_t total_elements;
     struct sco_layout layout;
     unsigned char *state, *workspace; /* SCO_ALIGN boundaries; NULL when empty */
-    void *data;                       /* the kind's own */
+    size_t kind_scratch;              /* workspace offset of the first scratch that the kind declared */
+    void *data;                       /* the kind's own; freed with free() after the destroy hook */
     uint64_t steps;                   /* steps prepared since init; skipped ones do not count */
     uint64_t skipped;                 /* steps and tensor applications left out under SCO_NONFINITE_SKIP */
     float gscale;                     /* what apply and step multiply gradients by: the clip factor, or 1 */
@@ -156,7 +165,6 @@ struct sco_optim {
     bool *applied;
     struct sco_cut *cuts; /* [team size + 1] */
     struct sco_hit *hits; /* [team size] */
-    size_t clip_sums;     /* workspace offset of the partial sums of g^2, one double per chunk */
     const struct sco_finite_ops *finite;
     struct sco_tensor *tensors; /* behind list */
     char *names;
@@ -196,6 +204,11 @@ struct sco_share {
     size_t end_last; /* in tensor end - 1 */
 };
 struct sco_share sco_work_share(const struct sco_work *work, size_t rank, size_t size);
+
+/* Kinds with several passes walk a list in groups: from tensor first, as many whole tensors as have at most elements
+ * elements together, at least one. Returns the end of the group, of which sco_group_share gives a rank's share. */
+size_t sco_work_group(const struct sco_work *work, size_t first, size_t elements);
+struct sco_share sco_group_share(const struct sco_optim *optim, size_t first, size_t end, size_t rank, size_t size);
 
 static inline void sco_share_range(const struct sco_optim *optim, const struct sco_share *share, size_t t,
                                    size_t *begin, size_t *end)

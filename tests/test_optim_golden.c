@@ -39,6 +39,7 @@ static const struct run runs[] = {
     {"nadamw_clip", SCO_OPTIM_NADAMW, SCO_SCHEDULE_COSINE, 3e-5, MOMENTS, .decay = 1, .clip = 1},
     {"momentum", SCO_OPTIM_HEAVY_BALL, SCO_SCHEDULE_LINEAR, 3e-6, "1/0/trace=trace", .decay = 1},
     {"nesterov", SCO_OPTIM_NESTEROV, SCO_SCHEDULE_LINEAR, 3e-6, "1/0/trace=trace", .decay = 1},
+    {"lamb", SCO_OPTIM_LAMB, SCO_SCHEDULE_COSINE, 3e-5, MOMENTS, .decay = 1},
     {"lion", SCO_OPTIM_LION, SCO_SCHEDULE_CONSTANT, 3e-6, "0/mu=mu", .decay = 1},
 };
 
