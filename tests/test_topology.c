@@ -141,7 +141,8 @@ static void test_share_follows_placement(void **state)
     sco_topology_destroy(topology);
 }
 
-/* Fast cores first, then frugal ones, second hardware threads last; each kind has its own caches. */
+/* hybrid.xml: two fast cores of two threads, four frugal cores that share one L2. Ranks go to fast cores, then to frugal
+ * ones, then to second hardware threads; each kind has its own caches. */
 static void test_hybrid(void **state)
 {
     (void)state;
