@@ -3,6 +3,7 @@
 
 /* One line per family. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \

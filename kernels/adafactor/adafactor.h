@@ -79,7 +79,7 @@ typedef void sco_adafactor_square_sums_fn(size_t rows, size_t cols, ptrdiff_t st
  *
  * Shapes    a: float[n] in/out; sum: double[n] in, rounded to f32 first. n = 0 gives 0.
  * Numerics  a in f32, the result in f64, 16 lanes folded in halves. Same bits from every row.
- * Cost      5 flops, 12 bytes read and 4 written per element.
+ * Cost      6 flops, 12 bytes read and 4 written per element.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef double sco_adafactor_accumulate_fn(size_t n, float *SCO_RESTRICT a, const double *SCO_RESTRICT sum,
                                            const struct sco_adafactor_decay *decay);
@@ -106,7 +106,7 @@ typedef double sco_adafactor_update_square_sum_fn(const struct sco_adafactor_pan
  *
  * Shapes    p, m: float[rows][stride] in/out; g: the same, in. m is NULL and unused in apply.
  * Numerics  f32; operations, order and fusing as in adafactor.c. Same bits from every row of the table.
- * Cost      apply 7 flops, 8 bytes read and 4 written; apply_momentum 10 flops, 12 read and 8 written per element.
+ * Cost      apply 6 flops, 8 bytes read and 4 written; apply_momentum 9 flops, 12 read and 8 written per element.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef void sco_adafactor_apply_fn(const struct sco_adafactor_panel *panel, float *SCO_RESTRICT p,
                                     float *SCO_RESTRICT m, const float *SCO_RESTRICT g,
@@ -116,7 +116,7 @@ typedef void sco_adafactor_apply_fn(const struct sco_adafactor_panel *panel, flo
  *
  * Shapes    p: float[rows][stride] in/out; g: the same, in; q: int8_t[rows][stride] in; bucket: in; peak: in/out.
  * Numerics  as above. A NaN m' makes its peak NaN for good.
- * Cost      13 flops, 9 bytes read and 4 written per element, peaks apart.
+ * Cost      11 flops, 9 bytes read and 4 written per element, peaks apart.
  * Units, Layout, Threads, Memory, Errors, Source    as above; blocks that share buckets need peaks of their own. */
 typedef void sco_adafactor_apply_int8_fn(const struct sco_adafactor_panel *panel, float *SCO_RESTRICT p,
                                          const float *SCO_RESTRICT g, const struct sco_adafactor_int8 *m,
@@ -127,7 +127,7 @@ typedef void sco_adafactor_apply_int8_fn(const struct sco_adafactor_panel *panel
  *
  * Shapes    q: int8_t[rows][stride] in/out; g: float, the same, in; bucket, new_bucket (peak / 127): in.
  * Numerics  m' has the bits of the first half.
- * Cost      10 flops, 5 bytes read and 1 written per element, buckets apart.
+ * Cost      8 flops, 5 bytes read and 1 written per element, buckets apart.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef void sco_adafactor_quantize_int8_fn(const struct sco_adafactor_panel *panel, const float *SCO_RESTRICT g,
                                             const struct sco_adafactor_int8 *m, const float *SCO_RESTRICT new_bucket,
@@ -137,7 +137,7 @@ typedef void sco_adafactor_quantize_int8_fn(const struct sco_adafactor_panel *pa
  *
  * Shapes    v: float[n] in/out; g: float[n] in. n = 0 gives 0.
  * Numerics  v and the quotient in f32; squares and sum in f64, 16 lanes folded in halves. Same bits from every row.
- * Cost      9 flops, 8 bytes read and 4 written per element.
+ * Cost      10 flops, 8 bytes read and 4 written per element.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef double sco_adafactor_update_square_sum_diag_fn(size_t n, float *SCO_RESTRICT v, const float *SCO_RESTRICT g,
                                                        const struct sco_adafactor_diag *diag);
@@ -146,7 +146,7 @@ typedef double sco_adafactor_update_square_sum_diag_fn(size_t n, float *SCO_REST
  *
  * Shapes    p, m: float[n] in/out; v, g: float[n] in. m is NULL and unused in apply_diag. n = 0 is a no-op.
  * Numerics  f32, with the quotient's bits from the pass before. Same bits from every row.
- * Cost      apply_diag 8 flops, 12 bytes read and 4 written; apply_diag_momentum 11 flops, 16 read and 8 written.
+ * Cost      apply_diag 7 flops, 12 bytes read and 4 written; apply_diag_momentum 10 flops, 16 read and 8 written.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef void sco_adafactor_apply_diag_fn(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m,
                                          const float *SCO_RESTRICT v, const float *SCO_RESTRICT g,
@@ -157,7 +157,7 @@ typedef void sco_adafactor_apply_diag_fn(size_t n, float *SCO_RESTRICT p, float 
  *
  * Shapes    p: float[n] in/out; v, g: float[n] in; q: int8_t[n], in for apply, in/out for quantize.
  * Numerics  as for panels.
- * Cost      14 flops, 13 bytes read and 4 written; 11 flops, 9 bytes read and 1 written per element.
+ * Cost      12 flops, 13 bytes read and 4 written; 9 flops, 9 bytes read and 1 written per element.
  * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef float sco_adafactor_apply_diag_int8_fn(size_t n, float *SCO_RESTRICT p, const float *SCO_RESTRICT v,
                                                const float *SCO_RESTRICT g, const int8_t *SCO_RESTRICT q, float bucket,
@@ -182,7 +182,11 @@ struct sco_adafactor_ops {
     sco_adafactor_quantize_diag_int8_fn *quantize_diag_int8;
 };
 
-#define SCO_ADAFACTOR_ROWS(ROW) ROW(adafactor, scalar, 0)
+#define SCO_ADAFACTOR_ROWS(ROW)                                                                                        \
+    ROW(adafactor, scalar, 0)                                                                                          \
+    SCO_X86(ROW(adafactor, avx2, SCO_ISA_AVX2))                                                                        \
+    SCO_X86(ROW(adafactor, avx512, SCO_ISA_AVX512))                                                                    \
+    SCO_ARM64(ROW(adafactor, neon, SCO_ISA_NEON))
 SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(adafactor, SCO_ADAFACTOR_ROWS)
 SCO_END_DECLS
