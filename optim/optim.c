@@ -34,6 +34,7 @@ static const struct sco_optim_class *const classes[SCO_OPTIM_KINDS] = {
     [SCO_OPTIM_NADAMW] = &sco_nadamw_class,
     [SCO_OPTIM_LION] = &sco_lion_class,
     [SCO_OPTIM_LAMB] = &sco_lamb_class,
+    [SCO_OPTIM_VELO] = &sco_velo_class,
 };
 
 /* Elements below which the caller works alone. An element-wise step takes 0.07 to 0.3 ns per element in cache, a fork-join

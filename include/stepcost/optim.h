@@ -51,7 +51,9 @@ enum sco_nonfinite_policy {
 
 struct sco_velo_theta; /* stepcost/velo.h */
 
-enum sco_velo_past_end { SCO_VELO_HOLD, SCO_VELO_ERROR };
+/* VeLO past its num_steps: the fraction of the run that is over is held at 1; the step is refused; or the fraction grows
+ * beyond 1, as in the reference. */
+enum sco_velo_past_end { SCO_VELO_HOLD, SCO_VELO_ERROR, SCO_VELO_EXCEED };
 
 struct sco_optim_config {
     enum sco_optim_kind kind;

@@ -69,6 +69,20 @@ SCO_API const char *sco_velo_theta_origin(const struct sco_velo_theta *theta);
 SCO_API const float *sco_velo_theta_array(const struct sco_velo_theta *theta, const char *path, size_t shape[3],
                                           size_t *rank);
 
+struct sco_optim; /* stepcost/optim.h */
+
+/* The effective prompt of a VeLO optimizer: inner steps of the run, num_steps without gradient accumulation. *gradients,
+ * unless NULL, receives how many gradients are averaged for each. */
+SCO_API uint64_t sco_velo_prompt(const struct sco_optim *optim, uint64_t *gradients);
+
+/* To be called when the caller has changed parameters of a VeLO optimizer between steps: reads them once for sum p^2, which
+ * is otherwise known from the step before.
+ *
+ * Shapes    p: as in sco_optim_init.
+ * Cost      4 bytes read per element.
+ * Errors    SCO_INVALID: a NULL pointer, named. */
+SCO_API enum sco_status sco_velo_params_changed(struct sco_optim *optim, const float *const *p);
+
 /* The path of array index in the released order, 0 .. SCO_VELO_ARRAYS - 1; NULL past the end. */
 SCO_API const char *sco_velo_theta_path(size_t index);
 
