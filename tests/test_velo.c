@@ -61,10 +61,9 @@ static void open_run(struct run *run, const char *name)
     *run = (struct run){0};
     ok(sco_trace_open(&run->trace, SCO_GOLDEN, name));
     if (strcmp(name, "full") == 0) {
-        const struct sco_velo_generator generator = {(size_t)fact(run, "lstm_hidden_size"),
-                                                     (size_t)fact(run, "param_inits"),
-                                                     (uint64_t)fact(run, "weight_seed"), (float)fact(run, "magcol"),
-                                                     (float)fact(run, "dirscale")};
+        const struct sco_velo_generator generator = {
+            (size_t)fact(run, "lstm_hidden_size"), (size_t)fact(run, "param_inits"), (uint64_t)fact(run, "weight_seed"),
+            (float)fact(run, "magcol"), (float)fact(run, "dirscale")};
         ok(sco_velo_theta_generate(&run->theta, &generator));
     } else {
         const bool shares = strcmp(name, "wd") == 0 || strcmp(name, "accum") == 0;
@@ -170,10 +169,7 @@ static void compare_state(const struct run *run, const struct sco_optim *optim, 
             float *got = sco_alloc(count * sizeof *got);
             ok(sco_optim_state_get(optim, t, name, got, count));
             const double error = relative_error(expected, got);
-            keep_largest(t != SIZE_MAX       ? &errors->accumulator
-                         : name[1] == 's' ? &errors->lstm
-                                             : &errors->loss,
-                         error);
+            keep_largest(t != SIZE_MAX ? &errors->accumulator : name[1] == 's' ? &errors->lstm : &errors->loss, error);
             sco_free(got);
         }
     }
