@@ -35,7 +35,7 @@ static size_t equal_part(size_t n, size_t limit, size_t unit)
     return divide_up(divide_up(n, divide_up(n, limit)), unit) * unit;
 }
 
-void velo_shape_make(struct velo_shape *shape, const struct sco_tensor *tensor)
+void sco_velo_shape_make(struct velo_shape *shape, const struct sco_tensor *tensor)
 {
     *shape = (struct velo_shape){.n = sco_elements(tensor), .batch = 1, .rows = 1, .inner = 1, .col_stride = 1};
     for (size_t i = 0; i < tensor->rank; i++)
@@ -81,7 +81,7 @@ void velo_shape_make(struct velo_shape *shape, const struct sco_tensor *tensor)
     }
 }
 
-size_t velo_panel_offset(const struct velo_shape *shape, size_t b)
+size_t sco_velo_panel_offset(const struct velo_shape *shape, size_t b)
 {
     size_t offset = 0;
     for (size_t i = shape->batch_rank; i-- > 0; b /= shape->batch_size[i])
@@ -89,8 +89,8 @@ size_t velo_panel_offset(const struct velo_shape *shape, size_t b)
     return offset;
 }
 
-size_t velo_vector_index(const struct velo_shape *shape, const struct sco_tensor *tensor, enum velo_side side, size_t b,
-                         size_t i)
+size_t sco_velo_vector_index(const struct velo_shape *shape, const struct sco_tensor *tensor, enum velo_side side,
+                             size_t b, size_t i)
 {
     size_t index[SCO_MAX_RANK] = {0};
     for (size_t k = shape->batch_rank; k-- > 0; b /= shape->batch_size[k])
@@ -103,7 +103,7 @@ size_t velo_vector_index(const struct velo_shape *shape, const struct sco_tensor
     return position;
 }
 
-struct velo_cut velo_cut_make(const struct velo_shape *shape, enum velo_sweep sweep)
+struct velo_cut sco_velo_cut_make(const struct velo_shape *shape, enum velo_sweep sweep)
 {
     /* Gathering writes what the sweep reads, so an interleaved block has the size of the smaller kind in both sweeps. */
     const bool interleaved = shape->inner > 1, large = sweep == VELO_SUM_SWEEP && !interleaved;
@@ -128,7 +128,7 @@ struct velo_cut velo_cut_make(const struct velo_shape *shape, enum velo_sweep sw
     return cut;
 }
 
-size_t velo_cut_blocks(const struct velo_shape *shape, const struct velo_cut *cut)
+size_t sco_velo_cut_blocks(const struct velo_shape *shape, const struct velo_cut *cut)
 {
     const size_t runs = shape->inner > 1 ? shape->batch / shape->inner * divide_up(shape->inner, cut->panels)
                                          : divide_up(shape->batch, cut->panels);
@@ -140,7 +140,8 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-void velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, size_t tensor, struct velo_block *block)
+void sco_velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, size_t tensor,
+                       struct velo_block *block)
 {
     if (cut->row_parts * cut->col_parts == 0)
         return;
@@ -164,7 +165,7 @@ void velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, s
     }
 }
 
-struct velo_vector_cut velo_vector_cut_make(const struct velo_shape *shape, enum velo_side side)
+struct velo_vector_cut sco_velo_vector_cut_make(const struct velo_shape *shape, enum velo_side side)
 {
     if (!shape->factored)
         return (struct velo_vector_cut){.panels = 1, .n = 1};
@@ -176,13 +177,13 @@ struct velo_vector_cut velo_vector_cut_make(const struct velo_shape *shape, enum
     return cut;
 }
 
-size_t velo_vector_items(const struct velo_shape *shape, const struct velo_vector_cut *cut)
+size_t sco_velo_vector_items(const struct velo_shape *shape, const struct velo_vector_cut *cut)
 {
     return divide_up(shape->batch, cut->panels) * cut->parts;
 }
 
-void velo_vector_list(const struct velo_shape *shape, const struct velo_vector_cut *cut, size_t tensor,
-                      enum velo_side side, struct velo_item *item)
+void sco_velo_vector_list(const struct velo_shape *shape, const struct velo_vector_cut *cut, size_t tensor,
+                          enum velo_side side, struct velo_item *item)
 {
     if (cut->parts == 0)
         return;

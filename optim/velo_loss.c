@@ -16,7 +16,7 @@ static float larger(float a, float b)
     return a > b || a != a ? a : b;
 }
 
-void velo_loss_decays(float decay[VELO_HORIZONS], uint64_t num_steps)
+void sco_velo_loss_decays(float decay[VELO_HORIZONS], uint64_t num_steps)
 {
     const float first = 1.0f, last = log10f((float)num_steps);
     for (int j = 0; j < VELO_HORIZONS; j++) {
@@ -26,7 +26,7 @@ void velo_loss_decays(float decay[VELO_HORIZONS], uint64_t num_steps)
     }
 }
 
-void velo_loss_init(struct velo_loss *buffer)
+void sco_velo_loss_init(struct velo_loss *buffer)
 {
     for (int j = 0; j < VELO_HORIZONS; j++) {
         buffer->mean[j] = 0.0f;
@@ -34,7 +34,7 @@ void velo_loss_init(struct velo_loss *buffer)
     }
 }
 
-void velo_loss_update(struct velo_loss *buffer, uint64_t count, float loss)
+void sco_velo_loss_update(struct velo_loss *buffer, uint64_t count, float loss)
 {
     float correction[VELO_HORIZONS], cap = 0.0f;
     for (int j = 0; j < VELO_HORIZONS; j++) {
@@ -52,7 +52,7 @@ void velo_loss_update(struct velo_loss *buffer, uint64_t count, float loss)
     }
 }
 
-void velo_loss_features(const struct velo_loss *buffer, uint64_t count, float features[VELO_HORIZONS - 1])
+void sco_velo_loss_features(const struct velo_loss *buffer, uint64_t count, float features[VELO_HORIZONS - 1])
 {
     float mean[VELO_HORIZONS];
     for (int j = 0; j < VELO_HORIZONS; j++)

@@ -19,7 +19,7 @@ static size_t padded(size_t n)
     return sco_gemm_packed_count(1, n);
 }
 
-void *velo_take(struct velo_arena *arena, size_t count, size_t bytes)
+void *sco_velo_take(struct velo_arena *arena, size_t count, size_t bytes)
 {
     size_t size, used;
     void *piece = arena->base != NULL ? arena->base + arena->used : NULL;
@@ -36,11 +36,11 @@ static float *take_floats(struct velo_arena *arena, size_t rows, size_t stride)
     size_t count;
     if (__builtin_mul_overflow(rows, stride, &count))
         arena->overflow = true;
-    return velo_take(arena, arena->overflow ? 0 : count, sizeof(float));
+    return sco_velo_take(arena, arena->overflow ? 0 : count, sizeof(float));
 }
 
-void velo_network_carve(struct velo_network *network, struct velo_arena *arena, const struct sco_velo_theta *theta,
-                        size_t tensors)
+void sco_velo_network_carve(struct velo_network *network, struct velo_arena *arena, const struct sco_velo_theta *theta,
+                            size_t tensors)
 {
     const size_t H = sco_velo_theta_hidden(theta), P = sco_velo_theta_experts(theta);
     network->hidden = H;
@@ -143,8 +143,8 @@ static void load_bank(const struct sco_velo_theta *theta, float *bank)
     put_bank(theta, "ff_mod_stack/~/b2", 1, 3, 2, VELO_B2, bank);
 }
 
-enum sco_status velo_network_load(struct velo_network *network, const struct sco_gemm_ops *gemm,
-                                  const struct sco_velo_theta *theta)
+enum sco_status sco_velo_network_load(struct velo_network *network, const struct sco_gemm_ops *gemm,
+                                      const struct sco_velo_theta *theta)
 {
     const size_t H = network->hidden, P = network->experts, gates = network->blocks * SCO_GEMM_NR;
     const size_t widest = gates > P + 1 ? gates : P + 1;
@@ -226,7 +226,7 @@ static void input_row(const struct velo *velo, const float progress[9], size_t t
     for (int k = 0; k < 3; k++)
         inexact |= cancelled(sums[VELO_MOMENT_M + k] / n, sums[VELO_MOMENT_M2 + k] / n, a2);
     if (inexact) {
-        velo_sweep_moments(tensor, exact);
+        sco_velo_sweep_moments(tensor, exact);
         sums = exact;
     }
     const double v = sums[VELO_MOMENT_V] / n, v2 = sums[VELO_MOMENT_V2] / n;
@@ -312,7 +312,7 @@ static void product(const struct velo *velo, size_t T, size_t N, size_t K, const
                      bias != NULL ? bias + begin : NULL, 0, C + begin, ldc);
 }
 
-void velo_network_run(struct velo *velo, size_t rank, size_t size)
+void sco_velo_network_run(struct velo *velo, size_t rank, size_t size)
 {
     const struct velo_network *network = &velo->network;
     const size_t H = network->hidden, P = network->experts, T = network->tensors;
@@ -342,10 +342,10 @@ void velo_network_run(struct velo *velo, size_t rank, size_t size)
         memcpy(velo->lstm_c + begin, network->next_c + begin, (end - begin) * sizeof *velo->lstm_c);
     }
     sco_optim_barrier(velo->optim, rank, size);
-    velo_lap(velo, rank, VELO_LSTM);
+    sco_velo_lap(velo, rank, VELO_LSTM);
 
     product(velo, T, VELO_BANK, P, network->controls, network->control_stride, network->bank, NULL, network->mlp,
             VELO_BANK_STRIDE, rank, size);
     sco_optim_barrier(velo->optim, rank, size);
-    velo_lap(velo, rank, VELO_HYPERNETWORK);
+    sco_velo_lap(velo, rank, VELO_HYPERNETWORK);
 }

@@ -114,12 +114,12 @@ static void measure_list(struct measure *measure, const struct sco_ctx *ctx, con
     struct velo_arena arena = {0}, part_arena = {0}, network_arena = {0};
     size_t elements = 0;
     *measure = (struct measure){.tile_floats = VELO_VECTOR_MAX};
-    velo_network_carve(&network, &network_arena, config->theta, list->count);
+    sco_velo_network_carve(&network, &network_arena, config->theta, list->count);
     measure->network = network_arena.used;
     measure->overflow = network_arena.overflow;
     for (size_t t = 0; t < list->count; t++) {
         struct velo_tensor tensor;
-        velo_tensor_make(&tensor, &list->tensors[t]);
+        sco_velo_tensor_make(&tensor, &list->tensors[t]);
         if (t == 0 || (elements != 0 && elements + tensor.shape.n > limit)) {
             if (groups != NULL)
                 groups[measure->groups] = (struct velo_group){t, t};
@@ -130,7 +130,7 @@ static void measure_list(struct measure *measure, const struct sco_ctx *ctx, con
         if (groups != NULL)
             groups[measure->groups - 1].end = t + 1;
         elements += tensor.shape.n;
-        velo_tensor_carve(&tensor, &part_arena, &arena, wants_own_gradient(config));
+        sco_velo_tensor_carve(&tensor, &part_arena, &arena, wants_own_gradient(config));
         measure->overflow |= arena.overflow | part_arena.overflow;
         measure->group = arena.used > measure->group ? arena.used : measure->group;
         measure->parts = part_arena.used > measure->parts ? part_arena.used : measure->parts;
@@ -148,11 +148,11 @@ static void carve(struct velo *velo, struct velo_arena *arena, const struct meas
                   const struct sco_optim_config *config, size_t count, size_t team, unsigned char **parts,
                   unsigned char **group)
 {
-    velo_network_carve(&velo->network, arena, config->theta, count);
-    velo->squares = velo_take(arena, measure->blocks, sizeof(double));
-    velo->tiles = velo_take(arena, team * 2 * measure->tile_floats, sizeof(float));
-    *parts = velo_take(arena, measure->parts, 1);
-    *group = velo_take(arena, measure->group, 1);
+    sco_velo_network_carve(&velo->network, arena, config->theta, count);
+    velo->squares = sco_velo_take(arena, measure->blocks, sizeof(double));
+    velo->tiles = sco_velo_take(arena, team * 2 * measure->tile_floats, sizeof(float));
+    *parts = sco_velo_take(arena, measure->parts, 1);
+    *group = sco_velo_take(arena, measure->group, 1);
 }
 
 static void velo_layout(struct sco_layout *layout, const struct sco_ctx *ctx, const struct sco_optim_config *config,
@@ -162,7 +162,7 @@ static void velo_layout(struct sco_layout *layout, const struct sco_ctx *ctx, co
     for (size_t plane = 0; plane < TENSOR_PLANES; plane++)
         for (size_t t = 0; t < list->count; t++) {
             struct velo_tensor tensor;
-            velo_tensor_make(&tensor, &list->tensors[t]);
+            sco_velo_tensor_make(&tensor, &list->tensors[t]);
             const struct velo_shape *shape = &tensor.shape;
             size_t count = shape->n;
             if (plane == PLANE_GRADIENT_SUM)
@@ -251,15 +251,15 @@ static void list_units(struct velo *velo)
     size_t sum_block = 0, block = 0, item = 0;
     for (size_t t = 0; t < velo->count; t++) {
         struct velo_tensor *tensor = &velo->tensors[t];
-        velo_tensor_make(tensor, &velo->optim->list.tensors[t]);
+        sco_velo_tensor_make(tensor, &velo->optim->list.tensors[t]);
         tensor->sum_block = sum_block;
         tensor->block = block;
         tensor->item = item;
-        velo_cut_list(&tensor->shape, &tensor->sum_cut, t, velo->sum_blocks + sum_block);
-        velo_cut_list(&tensor->shape, &tensor->cut, t, velo->blocks + block);
+        sco_velo_cut_list(&tensor->shape, &tensor->sum_cut, t, velo->sum_blocks + sum_block);
+        sco_velo_cut_list(&tensor->shape, &tensor->cut, t, velo->blocks + block);
         for (enum velo_side side = 0; side < VELO_SIDES; side++) {
-            velo_vector_list(&tensor->shape, &tensor->vector_cut[side], t, side, velo->items + item);
-            item += velo_vector_items(&tensor->shape, &tensor->vector_cut[side]);
+            sco_velo_vector_list(&tensor->shape, &tensor->vector_cut[side], t, side, velo->items + item);
+            item += sco_velo_vector_items(&tensor->shape, &tensor->vector_cut[side]);
         }
         sum_block += tensor->sum_block_count;
         block += tensor->block_count;
@@ -299,7 +299,7 @@ static enum sco_status velo_create(struct sco_optim *optim)
     velo->accumulate = gradients_per_step(&optim->config);
     velo->num_steps = optim->config.num_steps / velo->accumulate;
     velo->own_gradient = wants_own_gradient(&optim->config);
-    velo_loss_decays(velo->loss_decay, optim->config.bugged_loss_features ? 10 : velo->num_steps);
+    sco_velo_loss_decays(velo->loss_decay, optim->config.bugged_loss_features ? 10 : velo->num_steps);
 
     velo->groups = calloc(count + 1, sizeof *velo->groups);
     if (velo->groups == NULL)
@@ -333,16 +333,16 @@ static enum sco_status velo_create(struct sco_optim *optim)
     for (size_t i = 0; i < velo->group_count; i++) {
         struct velo_arena part_arena = {.base = parts}, group_arena = {.base = group};
         for (size_t t = velo->groups[i].first; t < velo->groups[i].end; t++)
-            velo_tensor_carve(&velo->tensors[t], &part_arena, &group_arena, velo->own_gradient);
+            sco_velo_tensor_carve(&velo->tensors[t], &part_arena, &group_arena, velo->own_gradient);
     }
-    return velo_network_load(&velo->network, velo->gemm, optim->config.theta);
+    return sco_velo_network_load(&velo->network, velo->gemm, optim->config.theta);
 }
 
 /* ---- A run ---- */
 
 static void parameters_body(size_t rank, size_t size, void *argument)
 {
-    velo_sweep_parameters(argument, rank, size);
+    sco_velo_sweep_parameters(argument, rank, size);
 }
 
 static void read_parameters(struct velo *velo, const float *const *p)
@@ -363,7 +363,7 @@ static enum sco_status velo_init(struct sco_optim *optim, const float *const *p)
         memcpy(velo->lstm_c + t * H, c, H * sizeof *c);
     }
     struct velo_loss buffer;
-    velo_loss_init(&buffer);
+    sco_velo_loss_init(&buffer);
     memcpy(velo->loss_mean, buffer.mean, sizeof buffer.mean);
     memcpy(velo->loss_running_min, buffer.running_min, sizeof buffer.running_min);
     read_parameters(velo, p);
@@ -384,15 +384,15 @@ static void update_loss(struct velo *velo, uint64_t step, float loss)
     memcpy(buffer.decay, velo->loss_decay, sizeof buffer.decay);
     memcpy(buffer.mean, velo->loss_mean, sizeof buffer.mean);
     memcpy(buffer.running_min, velo->loss_running_min, sizeof buffer.running_min);
-    velo_loss_update(&buffer, step, loss);
-    velo_loss_features(&buffer, step + 1, velo->loss_features);
+    sco_velo_loss_update(&buffer, step, loss);
+    sco_velo_loss_features(&buffer, step + 1, velo->loss_features);
     memcpy(velo->loss_mean, buffer.mean, sizeof buffer.mean);
     memcpy(velo->loss_running_min, buffer.running_min, sizeof buffer.running_min);
 }
 
 static void network_body(size_t rank, size_t size, void *argument)
 {
-    velo_network_run(argument, rank, size);
+    sco_velo_network_run(argument, rank, size);
 }
 
 static enum sco_status velo_prepare(struct sco_optim *optim, float loss)
@@ -434,7 +434,7 @@ struct sweep_call {
 static void sweep_body(size_t rank, size_t size, void *argument)
 {
     const struct sweep_call *call = argument;
-    velo_sweep_run(call->velo, call->groups, call->count, rank, size);
+    sco_velo_sweep_run(call->velo, call->groups, call->count, rank, size);
 }
 
 static void take_arguments(struct velo *velo, size_t t, float *p, const float *g)
@@ -533,7 +533,7 @@ static void copy_plane(const struct velo *velo, const struct velo_tensor *tensor
         for (size_t b = block->b; b < block->b + block->panels; b++)
             for (size_t i = block->row; i < block->row + block->rows; i++)
                 for (size_t j = block->col; j < block->col + block->cols; j++)
-                    copy_element(x++, array + velo_element_index(shape, b, i, j) * width, set);
+                    copy_element(x++, array + sco_velo_element_index(shape, b, i, j) * width, set);
     }
 }
 
@@ -543,7 +543,7 @@ static void copy_vectors(const struct velo *velo, size_t t, enum velo_side side,
     const size_t n = side == VELO_ROWS ? tensor->shape.rows : tensor->shape.cols;
     for (size_t b = 0; b < tensor->shape.batch; b++)
         for (size_t i = 0; i < n; i++) {
-            const size_t at = velo_vector_index(&tensor->shape, &velo->optim->list.tensors[t], side, b, i);
+            const size_t at = sco_velo_vector_index(&tensor->shape, &velo->optim->list.tensors[t], side, b, i);
             for (size_t k = 0; k < 3; k++)
                 copy_element(tensor->a[side][k] + b * n + i, array + at * 3 + k, set);
         }
@@ -598,7 +598,7 @@ static void velo_state_set(struct sco_optim *optim, size_t tensor, const char *n
     }
     copy_tensor_state(velo, tensor, name, (float *)src, true); /* only read */
     if (strcmp(name, "m") == 0 || strcmp(name, "rms") == 0)
-        velo_sweep_moments(&velo->tensors[tensor], velo->moments + tensor * VELO_MOMENTS);
+        sco_velo_sweep_moments(&velo->tensors[tensor], velo->moments + tensor * VELO_MOMENTS);
 }
 
 /* ---- Reports ---- */
@@ -624,7 +624,7 @@ static void velo_cost(const struct sco_optim_config *config, const struct sco_te
     double factored = 0, diagonal = 0;
     for (size_t t = 0; t < list->count; t++) {
         struct velo_shape shape;
-        velo_shape_make(&shape, &list->tensors[t]);
+        sco_velo_shape_make(&shape, &list->tensors[t]);
         *(shape.factored ? &factored : &diagonal) += (double)shape.n;
     }
     const double calls = (double)gradients_per_step(config);

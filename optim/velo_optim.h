@@ -43,21 +43,21 @@ struct velo_shape {
     size_t batch_axis[SCO_MAX_RANK], batch_size[SCO_MAX_RANK], batch_stride[SCO_MAX_RANK];
 };
 
-void velo_shape_make(struct velo_shape *shape, const struct sco_tensor *tensor);
+void sco_velo_shape_make(struct velo_shape *shape, const struct sco_tensor *tensor);
 
 /* Elements from the tensor's start to panel b. */
-size_t velo_panel_offset(const struct velo_shape *shape, size_t b);
+size_t sco_velo_panel_offset(const struct velo_shape *shape, size_t b);
 
 /* Position of an element of panel b in the tensor. */
-static inline size_t velo_element_index(const struct velo_shape *shape, size_t b, size_t row, size_t col)
+static inline size_t sco_velo_element_index(const struct velo_shape *shape, size_t b, size_t row, size_t col)
 {
-    return velo_panel_offset(shape, b) + row * (size_t)shape->row_stride + col * (size_t)shape->col_stride;
+    return sco_velo_panel_offset(shape, b) + row * (size_t)shape->row_stride + col * (size_t)shape->col_stride;
 }
 
 /* Position of entry i of panel b's vector along side in the reference's array: the tensor's shape without the other
  * side's axis, C order. */
-size_t velo_vector_index(const struct velo_shape *shape, const struct sco_tensor *tensor, enum velo_side side, size_t b,
-                         size_t i);
+size_t sco_velo_vector_index(const struct velo_shape *shape, const struct sco_tensor *tensor, enum velo_side side,
+                             size_t b, size_t i);
 
 /* The unit of work and of summation: panels b .. b + panels - 1, or a part of one panel (of every interleaved panel). */
 struct velo_block {
@@ -72,9 +72,10 @@ struct velo_cut {
 };
 enum { VELO_BLOCK_VERSION = 1 }; /* to advance with any change of the blocks: saved states are in block order */
 enum velo_sweep { VELO_SUM_SWEEP, VELO_ELEMENT_SWEEP }; /* over g alone, over all planes */
-struct velo_cut velo_cut_make(const struct velo_shape *shape, enum velo_sweep sweep);
-size_t velo_cut_blocks(const struct velo_shape *shape, const struct velo_cut *cut);
-void velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, size_t tensor, struct velo_block *block);
+struct velo_cut sco_velo_cut_make(const struct velo_shape *shape, enum velo_sweep sweep);
+size_t sco_velo_cut_blocks(const struct velo_shape *shape, const struct velo_cut *cut);
+void sco_velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, size_t tensor,
+                       struct velo_block *block);
 
 /* The unit of work on vectors: entries i .. i + n - 1 of panel b, or all entries of several panels. */
 struct velo_item {
@@ -86,10 +87,10 @@ enum { VELO_VECTOR_MAX = 2048 }; /* entries */
 struct velo_vector_cut {
     size_t panels, n, parts; /* parts of one panel's vector */
 };
-struct velo_vector_cut velo_vector_cut_make(const struct velo_shape *shape, enum velo_side side);
-size_t velo_vector_items(const struct velo_shape *shape, const struct velo_vector_cut *cut);
-void velo_vector_list(const struct velo_shape *shape, const struct velo_vector_cut *cut, size_t tensor,
-                      enum velo_side side, struct velo_item *item);
+struct velo_vector_cut sco_velo_vector_cut_make(const struct velo_shape *shape, enum velo_side side);
+size_t sco_velo_vector_items(const struct velo_shape *shape, const struct velo_vector_cut *cut);
+void sco_velo_vector_list(const struct velo_shape *shape, const struct velo_vector_cut *cut, size_t tensor,
+                          enum velo_side side, struct velo_item *item);
 
 /* ---- Loss buffer ---- */
 
@@ -99,12 +100,12 @@ struct velo_loss {
     float decay[VELO_HORIZONS], mean[VELO_HORIZONS], running_min[VELO_HORIZONS];
 };
 
-void velo_loss_decays(float decay[VELO_HORIZONS], uint64_t num_steps);
-void velo_loss_init(struct velo_loss *buffer);
+void sco_velo_loss_decays(float decay[VELO_HORIZONS], uint64_t num_steps);
+void sco_velo_loss_init(struct velo_loss *buffer);
 /* count: updates before this one. */
-void velo_loss_update(struct velo_loss *buffer, uint64_t count, float loss);
+void sco_velo_loss_update(struct velo_loss *buffer, uint64_t count, float loss);
 /* count: updates so far. */
-void velo_loss_features(const struct velo_loss *buffer, uint64_t count, float features[VELO_HORIZONS - 1]);
+void sco_velo_loss_features(const struct velo_loss *buffer, uint64_t count, float features[VELO_HORIZONS - 1]);
 
 /* ---- Moments: what the LSTM input needs of the old state ---- */
 
@@ -215,29 +216,29 @@ struct velo_arena {
     size_t used;
     bool overflow;
 };
-void *velo_take(struct velo_arena *arena, size_t count, size_t bytes);
+void *sco_velo_take(struct velo_arena *arena, size_t count, size_t bytes);
 
 /* Carves the network's weights and scratch; then fills the weights from theta. */
-void velo_network_carve(struct velo_network *network, struct velo_arena *arena, const struct sco_velo_theta *theta,
-                        size_t tensors);
-enum sco_status velo_network_load(struct velo_network *network, const struct sco_gemm_ops *gemm,
-                                  const struct sco_velo_theta *theta);
+void sco_velo_network_carve(struct velo_network *network, struct velo_arena *arena, const struct sco_velo_theta *theta,
+                            size_t tensors);
+enum sco_status sco_velo_network_load(struct velo_network *network, const struct sco_gemm_ops *gemm,
+                                      const struct sco_velo_theta *theta);
 /* Team body part: LSTM and hypernetwork of the step; ends with a barrier. */
-void velo_network_run(struct velo *velo, size_t rank, size_t size);
+void sco_velo_network_run(struct velo *velo, size_t rank, size_t size);
 
 /* Geometry of a tensor. */
-void velo_tensor_make(struct velo_tensor *tensor, const struct sco_tensor *shape);
+void sco_velo_tensor_make(struct velo_tensor *tensor, const struct sco_tensor *shape);
 /* Its workspace. What the sum sweep writes has an arena of its own, since that sweep runs while other threads may be in
  * the MLP sweep of the group before. */
-void velo_tensor_carve(struct velo_tensor *tensor, struct velo_arena *part_arena, struct velo_arena *arena,
-                       bool own_gradient);
+void sco_velo_tensor_carve(struct velo_tensor *tensor, struct velo_arena *part_arena, struct velo_arena *arena,
+                           bool own_gradient);
 /* Team body parts: sweeps over count groups; sum p^2 of all tensors. */
-void velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t count, size_t rank, size_t size);
-void velo_sweep_parameters(struct velo *velo, size_t rank, size_t size);
+void sco_velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t count, size_t rank, size_t size);
+void sco_velo_sweep_parameters(struct velo *velo, size_t rank, size_t size);
 /* A tensor's moments of m and v from its planes, in double. */
-void velo_sweep_moments(const struct velo_tensor *tensor, double moments[VELO_MOMENTS]);
+void sco_velo_sweep_moments(const struct velo_tensor *tensor, double moments[VELO_MOMENTS]);
 
 /* Rank 0 books the time since the last lap. */
-void velo_lap(struct velo *velo, size_t rank, enum velo_phase phase);
+void sco_velo_lap(struct velo *velo, size_t rank, enum velo_phase phase);
 
 #endif

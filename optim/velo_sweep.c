@@ -18,7 +18,7 @@
 
 enum { FEATURE_P = 2, FEATURE_R = 15, FEATURE_C = 18, FEATURE_INVERSE_R = 21, FEATURE_INVERSE_C = 24, FEATURE_MF = 27 };
 
-void velo_lap(struct velo *velo, size_t rank, enum velo_phase phase)
+void sco_velo_lap(struct velo *velo, size_t rank, enum velo_phase phase)
 {
     if (rank != 0)
         return;
@@ -43,41 +43,41 @@ static size_t parts(const struct velo_cut *cut, enum velo_side side)
     return side == VELO_ROWS ? cut->col_parts : cut->row_parts;
 }
 
-void velo_tensor_make(struct velo_tensor *tensor, const struct sco_tensor *shape)
+void sco_velo_tensor_make(struct velo_tensor *tensor, const struct sco_tensor *shape)
 {
     *tensor = (struct velo_tensor){0};
-    velo_shape_make(&tensor->shape, shape);
-    tensor->sum_cut = velo_cut_make(&tensor->shape, VELO_SUM_SWEEP);
-    tensor->cut = velo_cut_make(&tensor->shape, VELO_ELEMENT_SWEEP);
-    tensor->sum_block_count = velo_cut_blocks(&tensor->shape, &tensor->sum_cut);
-    tensor->block_count = velo_cut_blocks(&tensor->shape, &tensor->cut);
+    sco_velo_shape_make(&tensor->shape, shape);
+    tensor->sum_cut = sco_velo_cut_make(&tensor->shape, VELO_SUM_SWEEP);
+    tensor->cut = sco_velo_cut_make(&tensor->shape, VELO_ELEMENT_SWEEP);
+    tensor->sum_block_count = sco_velo_cut_blocks(&tensor->shape, &tensor->sum_cut);
+    tensor->block_count = sco_velo_cut_blocks(&tensor->shape, &tensor->cut);
     for (enum velo_side side = 0; side < VELO_SIDES; side++) {
-        tensor->vector_cut[side] = velo_vector_cut_make(&tensor->shape, side);
-        tensor->item_count += velo_vector_items(&tensor->shape, &tensor->vector_cut[side]);
+        tensor->vector_cut[side] = sco_velo_vector_cut_make(&tensor->shape, side);
+        tensor->item_count += sco_velo_vector_items(&tensor->shape, &tensor->vector_cut[side]);
     }
 }
 
-void velo_tensor_carve(struct velo_tensor *tensor, struct velo_arena *part_arena, struct velo_arena *arena,
-                       bool own_gradient)
+void sco_velo_tensor_carve(struct velo_tensor *tensor, struct velo_arena *part_arena, struct velo_arena *arena,
+                           bool own_gradient)
 {
     const struct velo_shape *shape = &tensor->shape;
-    tensor->sums = velo_take(arena, tensor->block_count * SCO_VELO_SUMS, sizeof(double));
+    tensor->sums = sco_velo_take(arena, tensor->block_count * SCO_VELO_SUMS, sizeof(double));
     if (own_gradient)
-        tensor->gradient = velo_take(arena, shape->n, sizeof(float));
+        tensor->gradient = sco_velo_take(arena, shape->n, sizeof(float));
     if (!shape->factored)
         return;
     for (enum velo_side side = 0; side < VELO_SIDES; side++) {
         const size_t count = shape->batch * length(shape, side);
-        tensor->square_part[side] = velo_take(part_arena, count * parts(&tensor->sum_cut, side), sizeof(float));
+        tensor->square_part[side] = sco_velo_take(part_arena, count * parts(&tensor->sum_cut, side), sizeof(float));
         for (int k = 0; k < 3; k++)
-            tensor->factor[side][k] = velo_take(arena, count, sizeof(float));
+            tensor->factor[side][k] = sco_velo_take(arena, count, sizeof(float));
     }
     const size_t r_parts = tensor->vector_cut[side_of_r(shape)].parts;
-    tensor->a_sums = velo_take(arena, shape->batch * r_parts * 3, sizeof(double));
-    tensor->vector_sums = velo_take(arena, tensor->item_count * 6, sizeof(double));
-    tensor->row_hidden = velo_take(arena, shape->batch * shape->rows * 4, sizeof(float));
+    tensor->a_sums = sco_velo_take(arena, shape->batch * r_parts * 3, sizeof(double));
+    tensor->vector_sums = sco_velo_take(arena, tensor->item_count * 6, sizeof(double));
+    tensor->row_hidden = sco_velo_take(arena, shape->batch * shape->rows * 4, sizeof(float));
     for (int j = 0; j < 4; j++)
-        tensor->col_hidden[j] = velo_take(arena, shape->batch * shape->cols, sizeof(float));
+        tensor->col_hidden[j] = sco_velo_take(arena, shape->batch * shape->cols, sizeof(float));
 }
 
 /* ---- Division of work ---- */
@@ -110,7 +110,7 @@ static void share(const size_t *work, size_t first, size_t end, size_t rank, siz
 /* Copies the interleaved panels of a block, rows x cols each, one after the other, out of or into a tensor. */
 static void gather(const struct velo_shape *shape, const struct velo_block *block, const float *tensor, float *tile)
 {
-    const size_t base = velo_panel_offset(shape, block->b), area = block->rows * block->cols;
+    const size_t base = sco_velo_panel_offset(shape, block->b), area = block->rows * block->cols;
     for (size_t i = 0; i < block->rows; i++)
         for (size_t j = 0; j < block->cols; j++) {
             const float *run = tensor + base + (block->row + i) * (size_t)shape->row_stride +
@@ -122,7 +122,7 @@ static void gather(const struct velo_shape *shape, const struct velo_block *bloc
 
 static void scatter(const struct velo_shape *shape, const struct velo_block *block, const float *tile, float *tensor)
 {
-    const size_t base = velo_panel_offset(shape, block->b), area = block->rows * block->cols;
+    const size_t base = sco_velo_panel_offset(shape, block->b), area = block->rows * block->cols;
     for (size_t i = 0; i < block->rows; i++)
         for (size_t j = 0; j < block->cols; j++) {
             float *run = tensor + base + (block->row + i) * (size_t)shape->row_stride +
@@ -144,7 +144,7 @@ static struct place locate(const struct velo_shape *shape, const struct velo_blo
         const size_t tile = q * block->rows * block->cols;
         return (struct place){tile, block->offset + tile, (ptrdiff_t)block->cols};
     }
-    const size_t at = velo_panel_offset(shape, block->b + q) + block->row * (size_t)shape->row_stride + block->col;
+    const size_t at = sco_velo_panel_offset(shape, block->b + q) + block->row * (size_t)shape->row_stride + block->col;
     return (struct place){at, at, shape->row_stride};
 }
 
@@ -440,7 +440,7 @@ static void finish_tensor(const struct velo *velo, size_t t)
     velo->moments[t * VELO_MOMENTS + VELO_MOMENT_P2] = squares;
 }
 
-void velo_sweep_moments(const struct velo_tensor *tensor, double moments[VELO_MOMENTS])
+void sco_velo_sweep_moments(const struct velo_tensor *tensor, double moments[VELO_MOMENTS])
 {
     for (size_t k = 0; k < 4; k++) {
         const float *x = k < 3 ? tensor->m[k] : tensor->v;
@@ -519,7 +519,7 @@ static void own_gradient(const struct velo *velo, size_t t, size_t rank, size_t 
     }
 }
 
-void velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t count, size_t rank, size_t size)
+void sco_velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t count, size_t rank, size_t size)
 {
     float *tile = velo->tiles + rank * 2 * velo->tile_floats;
     for (size_t g = 0; g < count; g++) {
@@ -545,7 +545,7 @@ void velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t c
             finish_group(velo, group - 1, rank, size);
         if (head->item != item_end)
             factor_group(velo, head->item, item_end, rank, size, tile);
-        velo_lap(velo, rank, VELO_ACCUMULATE);
+        sco_velo_lap(velo, rank, VELO_ACCUMULATE);
 
         share(velo->block_work, head->block, last->block + last->block_count, rank, size, &begin, &end);
         for (size_t i = end; i-- > begin;) {
@@ -554,19 +554,19 @@ void velo_sweep_run(struct velo *velo, const struct velo_group *groups, size_t c
         }
         sco_optim_barrier(velo->optim, rank, size);
         fold_group(velo, group, head->item, item_end, rank, size);
-        velo_lap(velo, rank, VELO_STATISTICS);
+        sco_velo_lap(velo, rank, VELO_STATISTICS);
 
         for (size_t i = begin; i < end; i++)
             velo->squares[i] = mlp_block(velo, &velo->blocks[i], tile);
-        velo_lap(velo, rank, VELO_MLP);
+        sco_velo_lap(velo, rank, VELO_MLP);
     }
     sco_optim_barrier(velo->optim, rank, size);
     if (count != 0 && velo->inner)
         finish_group(velo, &groups[count - 1], rank, size);
-    velo_lap(velo, rank, VELO_MLP);
+    sco_velo_lap(velo, rank, VELO_MLP);
 }
 
-void velo_sweep_parameters(struct velo *velo, size_t rank, size_t size)
+void sco_velo_sweep_parameters(struct velo *velo, size_t rank, size_t size)
 {
     const struct velo_group all = {0, velo->count};
     size_t begin, end;
