@@ -4,7 +4,7 @@
 # apt works in a state folder of its own, so the host's architecture list and package state stay as they are, and root is
 # not needed.
 set -eu
-packages="libc6-dev libstdc++-12-dev libhwloc-dev libjansson-dev libpapi-dev libhwy-dev libcmocka-dev"
+packages="libc6-dev libstdc++-12-dev libhwloc-dev libjansson-dev zlib1g-dev libpapi-dev libhwy-dev libcmocka-dev"
 
 if [ $# -ne 1 ]; then
     echo "usage: $0 DIR" >&2
@@ -12,7 +12,8 @@ if [ $# -ne 1 ]; then
 fi
 mkdir -p "$1"
 root=$(cd "$1" && pwd)
-if [ -e "$root/.complete" ]; then
+# Written last, so that an interrupted or outdated sysroot is filled again.
+if [ "$(cat "$root/.packages" 2>/dev/null)" = "$packages" ]; then
     exit 0
 fi
 work=$(mktemp -d)
@@ -56,5 +57,5 @@ done
 find "$root" -type l -lname '/*' | while read -r link; do
     ln -snf "$(realpath -m --relative-to="$(dirname "$link")" "$root$(readlink "$link")")" "$link"
 done
-: >"$root/.complete"
+echo "$packages" >"$root/.packages"
 echo "$root: $(wc -l <"$work/wanted") packages, $(du -sh "$root" | cut -f1)"
