@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -D PROGRAM=dump_theta -D LIST=weights_512_256.txt -D OUT=file -P check_theta_sha256.cmake
-execute_process(COMMAND ${PROGRAM} ${LIST} ${OUT} RESULT_VARIABLE failed)
+# cmake -D EMULATOR=[program;arguments] -D PROGRAM=dump_theta -D LIST=weights_512_256.txt -D OUT=file -P check_theta_sha256.cmake
+execute_process(COMMAND ${EMULATOR} ${PROGRAM} ${LIST} ${OUT} RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "${PROGRAM} failed: ${failed}")
 endif()

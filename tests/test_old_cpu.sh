@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # On an x86-64 CPU without AVX nothing but scalar code may run: an emulated Nehalem traps on the first stray instruction.
 #   test_old_cpu.sh BINARY_DIR
-set -u
+set -u -o pipefail
 binaries=$1
 [ "$(uname -m)" = x86_64 ] || { echo "SKIP: this is not an x86-64 machine"; exit 77; }
 command -v qemu-x86_64 >/dev/null || { echo "SKIP: qemu-x86_64 is not installed"; exit 77; }
