@@ -143,7 +143,9 @@ struct sco_velo_ops {
     sco_velo_hidden_cols_fn *hidden_cols;
 };
 
-#define SCO_VELO_ROWS(ROW) ROW(velo, scalar, 0)
+#define SCO_VELO_ROWS(ROW)                                                                                             \
+    ROW(velo, scalar, 0)                                                                                               \
+    SCO_X86(ROW(velo, avx512, SCO_ISA_AVX512))
 SCO_FAMILY_DECLARE(velo, SCO_VELO_ROWS)
 
 #endif
