@@ -262,3 +262,14 @@ const char *sco_ctx_row(const struct sco_ctx *ctx, size_t family, size_t slot)
         return NULL;
     return ctx->bindings[family].family->rows[ctx->bindings[family].row[slot]].name;
 }
+
+const char *sco_ctx_family_row(const struct sco_ctx *ctx, size_t family, size_t i)
+{
+    if (family >= ctx->family_count)
+        return NULL;
+    const struct sco_family *rows = ctx->bindings[family].family;
+    for (size_t r = 0; r < rows->row_count; r++)
+        if ((rows->rows[r].need & ~ctx->isa) == 0 && i-- == 0)
+            return rows->rows[r].name;
+    return NULL;
+}

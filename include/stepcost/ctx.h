@@ -34,5 +34,8 @@ SCO_API const char *sco_ctx_family(const struct sco_ctx *ctx, size_t family);
 SCO_API const char *sco_ctx_slot(const struct sco_ctx *ctx, size_t family, size_t slot);
 SCO_API const char *sco_ctx_row(const struct sco_ctx *ctx, size_t family, size_t slot);
 
+/* Name of the i-th row of a family among those that the levels in force allow, scalar first; NULL past the last. */
+SCO_API const char *sco_ctx_family_row(const struct sco_ctx *ctx, size_t family, size_t i);
+
 SCO_END_DECLS
 #endif
