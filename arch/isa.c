@@ -36,7 +36,7 @@ enum { WORDS = sizeof words_known / sizeof words_known[0] };
 #if defined(__x86_64__)
 /* XCR0: which register states the operating system saves on a context switch (Intel SDM vol. 1, 13.3). A CPU may
  * have the instructions while the system has not enabled the registers, and then they fault. */
-enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe0 }; /* xmm and ymm; opmask, zmm 0-15 high halves, zmm 16-31 */
+static const uint64_t xcr0_ymm = 0x06, xcr0_zmm = 0xe0; /* xmm and ymm; opmask, zmm 0-15 high halves, zmm 16-31 */
 
 /* The instruction itself, since the intrinsic would need -mxsave for this file. */
 static uint64_t xgetbv(void)
@@ -48,7 +48,8 @@ static uint64_t xgetbv(void)
 
 static void detect(void)
 {
-    unsigned a, b, c, d, max = __get_cpuid_max(0, NULL);
+    unsigned a, b, c, d;
+    const unsigned max = (unsigned)__get_cpuid_max(0, NULL); /* clang's returns int */
     if (max < 1)
         return;
     __cpuid(1, a, b, c, d);
@@ -63,15 +64,15 @@ static void detect(void)
         __cpuid_count(7, 0, a, b, c, d);
         const unsigned avx2_1 = bit_AVX | bit_FMA | bit_F16C, avx2_7 = bit_AVX2 | bit_BMI | bit_BMI2;
         const unsigned avx512_7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-        if ((c1 & avx2_1) == avx2_1 && (b & avx2_7) == avx2_7 && (xcr0 & XCR0_YMM) == XCR0_YMM) {
+        if ((c1 & avx2_1) == avx2_1 && (b & avx2_7) == avx2_7 && (xcr0 & xcr0_ymm) == xcr0_ymm) {
             cpu.isa |= SCO_ISA_AVX2;
-            if ((b & avx512_7) == avx512_7 && (xcr0 & XCR0_ZMM) == XCR0_ZMM)
+            if ((b & avx512_7) == avx512_7 && (xcr0 & xcr0_zmm) == xcr0_zmm)
                 cpu.isa |= SCO_ISA_AVX512;
         }
     }
 
     unsigned brand[12];
-    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+    if ((unsigned)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
         return;
     for (unsigned i = 0; i < 3; i++)
         __cpuid(0x80000002u + i, brand[4 * i], brand[4 * i + 1], brand[4 * i + 2], brand[4 * i + 3]);
