@@ -26,7 +26,7 @@ int cli_fail(enum cli_exit code, const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
-    return code;
+    return (int)code;
 }
 
 enum cli_exit cli_exit_code(enum sco_status status)

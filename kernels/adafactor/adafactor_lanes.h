@@ -55,7 +55,8 @@ static inline double folded(const lanes_f64 sum[GROUPS])
 enum { BLOCK = 4 }; /* rows whose sums are made together: a column's sum is loaded and stored once for all of them */
 
 /* One vector of columns of rows g, g + stride, ...: adds squares to each row's lanes and, in row order, to the column. */
-static inline void add_squares(size_t rows, const float *g, ptrdiff_t stride, lanes row[], float *col_sum, size_t count)
+static inline __attribute__((always_inline)) void add_squares(const size_t rows, const float *g, ptrdiff_t stride,
+                                                              lanes row[], float *col_sum, size_t count)
 {
     lanes col = load(col_sum, count);
     SCO_UNROLL
@@ -67,8 +68,9 @@ static inline void add_squares(size_t rows, const float *g, ptrdiff_t stride, la
     store(col_sum, col, count);
 }
 
-static inline void square_sums_run(size_t rows, size_t cols, ptrdiff_t stride, const float *g, double *row_sum,
-                                   float *col_sum)
+/* Inlined by force: rows is a constant at both calls, and the loops over it unroll only where it is known. */
+static inline __attribute__((always_inline)) void square_sums_run(const size_t rows, size_t cols, ptrdiff_t stride,
+                                                                  const float *g, double *row_sum, float *col_sum)
 {
     lanes row[BLOCK * GROUPS];
     SCO_UNROLL
