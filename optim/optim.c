@@ -37,9 +37,9 @@ static const struct sco_optim_class *const classes[SCO_OPTIM_KINDS] = {
     [SCO_OPTIM_VELO] = &sco_velo_class,
 };
 
-/* Elements below which the caller works alone. An element-wise step takes 0.07 to 0.3 ns per element in cache, a fork-join
- * of two spinning threads 0.1 us, of threads that went to sleep between steps tens of us. A constant, so that the choice
- * depends on the size alone. */
+/* Elements below which the caller works alone. An element-wise step takes 0.07 to 0.3 ns per element in cache, a
+ * fork-join of two spinning threads 0.1 us, of threads that went to sleep between steps tens of us. A constant, so that
+ * the choice depends on the size alone. */
 static const size_t fork_elements = 16384;
 
 /* ---- Kinds and configuration ---- */
@@ -146,7 +146,8 @@ size_t sco_layout_scratch(struct sco_layout *layout, size_t count, size_t elemen
     return place(layout, &layout->workspace_bytes, count, element_bytes);
 }
 
-/* The partial sums of clipping, at the start of the workspace, then what the kind declares. Returns where that begins. */
+/* The partial sums of clipping, at the start of the workspace, then what the kind declares. Returns where that
+ * starts. */
 static size_t lay_out(struct sco_layout *layout, const struct sco_ctx *ctx, const struct sco_optim_config *config,
                       const struct sco_tensor_list *list)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * LAMB over a list of tensors. Its trust ratio needs both norms of a tensor before any parameter moves, hence two passes.
- * Tensors are taken in groups that stay in cache between the passes; one barrier a group, since the second pass of a group
- * and the first of the next touch different tensors. */
+ * LAMB over a list of tensors. Its trust ratio needs both norms of a tensor before any parameter moves, hence two
+ * passes. Tensors are taken in groups that stay in cache between the passes; one barrier a group, since the second pass
+ * of a group and the first of the next touch different tensors. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
  * The file behind sco_optim_save and sco_optim_load: every plane of an optimizer, in safetensors format.
  *
  *   bytes 0-7   header length L, little-endian
- *   8 .. 8+L    JSON, padded with blanks to a multiple of 8 bytes. It starts with __metadata__, whose values are strings:
+ *   8 .. 8+L    JSON, padded with blanks to a multiple of 8 bytes. It starts with __metadata__, all strings:
  *                 format "stepcost optimizer state", version "1", crc32 (8 hexadecimal digits: the CRC-32 of the file
  *                 with these digits taken as zeros), optimizer, config (what the kind's describe hook says), steps,
  *                 skipped, tensors (JSON: [[name or null, shape], ...]).
