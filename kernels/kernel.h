@@ -45,6 +45,9 @@
 #define SCO_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* A function whose constant arguments select what a kernel does: always inlined, so that they cost nothing. */
+#define SCO_INLINE static inline __attribute__((always_inline))
+
 /* A row: an implementation of some slots of a family. fill() writes the slots it improves and leaves the rest;
  * it lives in a file with ISA flags, so it may be called only where need is available. isa is the mask in
  * force, for rows that choose among several targets themselves (Highway). */

@@ -184,6 +184,7 @@ struct sco_adafactor_ops {
 
 #define SCO_ADAFACTOR_ROWS(ROW)                                                                                        \
     ROW(adafactor, scalar, 0)                                                                                          \
+    SCO_HWY(ROW(adafactor, hwy, SCO_USE_HWY))                                                                          \
     SCO_X86(ROW(adafactor, avx2, SCO_ISA_AVX2))                                                                        \
     SCO_X86(ROW(adafactor, avx512, SCO_ISA_AVX512))                                                                    \
     SCO_ARM64(ROW(adafactor, neon, SCO_ISA_NEON))

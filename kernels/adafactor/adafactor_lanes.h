@@ -8,12 +8,12 @@
 
 enum { SUM_LANES = 16, GROUPS = SUM_LANES / LANES, RUN = 1024 };
 
-static inline lanes load(const float *x, size_t count)
+SCO_INLINE lanes load(const float *x, size_t count)
 {
     return count == LANES ? lanes_load(x) : lanes_load_first(x, count);
 }
 
-static inline void store(float *to, lanes x, size_t count)
+SCO_INLINE void store(float *to, lanes x, size_t count)
 {
     if (count == LANES)
         lanes_store(to, x);
@@ -21,7 +21,7 @@ static inline void store(float *to, lanes x, size_t count)
         lanes_store_first(to, x, count);
 }
 
-static inline lanes load_i8(const int8_t *q, size_t count)
+SCO_INLINE lanes load_i8(const int8_t *q, size_t count)
 {
     if (count == LANES)
         return lanes_load_i8(q);
@@ -30,7 +30,7 @@ static inline lanes load_i8(const int8_t *q, size_t count)
     return lanes_load_i8(whole);
 }
 
-static inline void store_i8(int8_t *to, lanes x, size_t count)
+SCO_INLINE void store_i8(int8_t *to, lanes x, size_t count)
 {
     if (count == LANES) {
         lanes_store_i8(to, x);
@@ -41,7 +41,7 @@ static inline void store_i8(int8_t *to, lanes x, size_t count)
     memcpy(to, whole, count);
 }
 
-static inline double folded(const lanes_f64 sum[GROUPS])
+SCO_INLINE double folded(const lanes_f64 sum[GROUPS])
 {
     double lane[SUM_LANES];
     SCO_UNROLL
@@ -55,8 +55,7 @@ static inline double folded(const lanes_f64 sum[GROUPS])
 enum { BLOCK = 4 }; /* rows whose sums are made together: a column's sum is loaded and stored once for all of them */
 
 /* One vector of columns of rows g, g + stride, ...: adds squares to each row's lanes and, in row order, to the column. */
-static inline __attribute__((always_inline)) void add_squares(const size_t rows, const float *g, ptrdiff_t stride,
-                                                              lanes row[], float *col_sum, size_t count)
+SCO_INLINE void add_squares(size_t rows, const float *g, ptrdiff_t stride, lanes row[], float *col_sum, size_t count)
 {
     lanes col = load(col_sum, count);
     SCO_UNROLL
@@ -68,9 +67,8 @@ static inline __attribute__((always_inline)) void add_squares(const size_t rows,
     store(col_sum, col, count);
 }
 
-/* Inlined by force: rows is a constant at both calls, and the loops over it unroll only where it is known. */
-static inline __attribute__((always_inline)) void square_sums_run(const size_t rows, size_t cols, ptrdiff_t stride,
-                                                                  const float *g, double *row_sum, float *col_sum)
+SCO_INLINE void square_sums_run(size_t rows, size_t cols, ptrdiff_t stride, const float *g, double *row_sum,
+                                float *col_sum)
 {
     lanes row[BLOCK * GROUPS];
     SCO_UNROLL
@@ -149,7 +147,7 @@ static double accumulate_f32(size_t n, float *SCO_RESTRICT a, const double *SCO_
     return folded(total);
 }
 
-static inline void factor_at(const float *a, lanes scale, lanes gain, float *factor, size_t count)
+SCO_INLINE void factor_at(const float *a, lanes scale, lanes gain, float *factor, size_t count)
 {
     store(factor, lanes_div(gain, lanes_sqrt(lanes_mul(load(a, count), scale))), count);
 }
@@ -170,24 +168,24 @@ struct broadcast {
     lanes gscale, scale, b1, one_minus_b1, decay;
 };
 
-static inline struct broadcast broadcast_of(const struct sco_adafactor_coef *coef)
+SCO_INLINE struct broadcast broadcast_of(const struct sco_adafactor_coef *coef)
 {
     const struct broadcast c = {lanes_set(coef->gscale), lanes_set(coef->scale), lanes_set(coef->b1),
                                 lanes_set(coef->one_minus_b1), lanes_set(coef->decay)};
     return c;
 }
 
-static inline lanes normal(lanes g, lanes row_factor, lanes col_factor)
+SCO_INLINE lanes normal(lanes g, lanes row_factor, lanes col_factor)
 {
     return lanes_mul(lanes_mul(g, row_factor), col_factor);
 }
 
-static inline lanes moment(lanes m, lanes u, const struct broadcast *c)
+SCO_INLINE lanes moment(lanes m, lanes u, const struct broadcast *c)
 {
     return lanes_fma(c->b1, m, lanes_mul(c->one_minus_b1, u));
 }
 
-static inline lanes stepped(lanes p, lanes u, const struct broadcast *c)
+SCO_INLINE lanes stepped(lanes p, lanes u, const struct broadcast *c)
 {
     return lanes_sub(p, lanes_fma(c->decay, p, u));
 }
@@ -222,8 +220,8 @@ static double update_square_sum_f32(const struct sco_adafactor_panel *panel, con
     return folded(sum);
 }
 
-static inline void apply_at(float *p, float *m, const float *g, lanes row, const float *col_factor,
-                            const struct broadcast *c, size_t count)
+SCO_INLINE void apply_at(float *p, float *m, const float *g, lanes row, const float *col_factor,
+                         const struct broadcast *c, size_t count)
 {
     lanes u = lanes_mul(c->scale, normal(load(g, count), row, load(col_factor, count)));
     if (m != NULL) {
@@ -265,13 +263,13 @@ static void apply_momentum_f32(const struct sco_adafactor_panel *panel, float *S
 }
 
 /* m' of 8-bit momentum, from u. */
-static inline lanes moment_i8(const int8_t *q, lanes bucket, lanes u, const struct broadcast *c, size_t count)
+SCO_INLINE lanes moment_i8(const int8_t *q, lanes bucket, lanes u, const struct broadcast *c, size_t count)
 {
     return moment(lanes_mul(load_i8(q, count), bucket), u, c);
 }
 
-static inline void apply_int8_at(float *p, const float *g, const int8_t *q, const float *bucket, float *peak, lanes row,
-                                 const float *col_factor, const struct broadcast *c, size_t count)
+SCO_INLINE void apply_int8_at(float *p, const float *g, const int8_t *q, const float *bucket, float *peak, lanes row,
+                              const float *col_factor, const struct broadcast *c, size_t count)
 {
     const lanes u = lanes_mul(c->scale, normal(load(g, count), row, load(col_factor, count)));
     const lanes m = moment_i8(q, load(bucket, count), u, c, count);
@@ -299,8 +297,8 @@ static void apply_int8_f32(const struct sco_adafactor_panel *panel, float *SCO_R
     }
 }
 
-static inline void quantize_int8_at(const float *g, int8_t *q, const float *bucket, const float *new_bucket, lanes row,
-                                    const float *col_factor, const struct broadcast *c, size_t count)
+SCO_INLINE void quantize_int8_at(const float *g, int8_t *q, const float *bucket, const float *new_bucket, lanes row,
+                                 const float *col_factor, const struct broadcast *c, size_t count)
 {
     const lanes u = lanes_mul(c->scale, normal(load(g, count), row, load(col_factor, count)));
     const lanes m = moment_i8(q, load(bucket, count), u, c, count);
@@ -329,7 +327,7 @@ static void quantize_int8_f32(const struct sco_adafactor_panel *panel, const flo
 
 /* ---- Unfactored tensors --------------------------------------------------------------------------------------- */
 
-static inline lanes normal_diag(lanes g, lanes v, lanes gscale)
+SCO_INLINE lanes normal_diag(lanes g, lanes v, lanes gscale)
 {
     return lanes_div(lanes_mul(gscale, g), lanes_sqrt(v));
 }
@@ -368,8 +366,8 @@ static double update_square_sum_diag_f32(size_t n, float *SCO_RESTRICT v, const 
     return folded(sum);
 }
 
-static inline void apply_diag_at(float *p, float *m, const float *v, const float *g, const struct broadcast *c,
-                                 size_t count)
+SCO_INLINE void apply_diag_at(float *p, float *m, const float *v, const float *g, const struct broadcast *c,
+                              size_t count)
 {
     lanes u = lanes_mul(c->scale, normal_diag(load(g, count), load(v, count), c->gscale));
     if (m != NULL) {
@@ -402,8 +400,8 @@ static void apply_diag_momentum_f32(size_t n, float *SCO_RESTRICT p, float *SCO_
         apply_diag_at(p + i, m + i, v + i, g + i, &c, n - i);
 }
 
-static inline lanes apply_diag_int8_at(float *p, const float *v, const float *g, const int8_t *q, lanes bucket,
-                                       lanes peak, const struct broadcast *c, size_t count)
+SCO_INLINE lanes apply_diag_int8_at(float *p, const float *v, const float *g, const int8_t *q, lanes bucket, lanes peak,
+                                    const struct broadcast *c, size_t count)
 {
     const lanes u = lanes_mul(c->scale, normal_diag(load(g, count), load(v, count), c->gscale));
     const lanes m = moment_i8(q, bucket, u, c, count);
@@ -436,8 +434,8 @@ static float apply_diag_int8_f32(size_t n, float *SCO_RESTRICT p, const float *S
     return peak;
 }
 
-static inline void quantize_diag_int8_at(const float *v, const float *g, int8_t *q, lanes bucket, lanes new_bucket,
-                                         const struct broadcast *c, size_t count)
+SCO_INLINE void quantize_diag_int8_at(const float *v, const float *g, int8_t *q, lanes bucket, lanes new_bucket,
+                                      const struct broadcast *c, size_t count)
 {
     const lanes u = lanes_mul(c->scale, normal_diag(load(g, count), load(v, count), c->gscale));
     store_i8(q, lanes_div(moment_i8(q, bucket, u, c, count), new_bucket), count);

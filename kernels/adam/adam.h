@@ -57,6 +57,7 @@ struct sco_adam_ops {
 
 #define SCO_ADAM_ROWS(ROW)                                                                                             \
     ROW(adam, scalar, 0)                                                                                               \
+    SCO_HWY(ROW(adam, hwy, SCO_USE_HWY))                                                                               \
     SCO_X86(ROW(adam, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(adam, avx512, SCO_ISA_AVX512))                                                                         \
     SCO_ARM64(ROW(adam, neon, SCO_ISA_NEON))

@@ -11,7 +11,7 @@ struct element {
     lanes p, m, v;
 };
 
-static inline struct element advanced(struct element x, lanes g, const struct broadcast *c, int look_ahead, int decay)
+SCO_INLINE struct element advanced(struct element x, lanes g, const struct broadcast *c, int look_ahead, int decay)
 {
     g = lanes_mul(c->gscale, g);
     x.m = lanes_fma(c->b1, x.m, lanes_mul(c->one_minus_b1, g));
@@ -24,8 +24,8 @@ static inline struct element advanced(struct element x, lanes g, const struct br
     return x;
 }
 
-static inline void step(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, float *SCO_RESTRICT v,
-                        const float *SCO_RESTRICT g, const struct sco_adam_coef *coef, int look_ahead, int decay)
+SCO_INLINE void step(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, float *SCO_RESTRICT v,
+                     const float *SCO_RESTRICT g, const struct sco_adam_coef *coef, int look_ahead, int decay)
 {
     const struct broadcast c = {lanes_set(coef->gscale), lanes_set(coef->b1),           lanes_set(coef->one_minus_b1),
                                 lanes_set(coef->b2),     lanes_set(coef->one_minus_b2), lanes_set(coef->cm),

@@ -39,6 +39,7 @@ struct sco_finite_ops {
 
 #define SCO_FINITE_ROWS(ROW)                                                                                           \
     ROW(finite, scalar, 0)                                                                                             \
+    SCO_HWY(ROW(finite, hwy, SCO_USE_HWY))                                                                             \
     SCO_X86(ROW(finite, avx2, SCO_ISA_AVX2))                                                                           \
     SCO_X86(ROW(finite, avx512, SCO_ISA_AVX512))                                                                       \
     SCO_ARM64(ROW(finite, neon, SCO_ISA_NEON))

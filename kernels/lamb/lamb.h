@@ -51,6 +51,7 @@ struct sco_lamb_ops {
 
 #define SCO_LAMB_ROWS(ROW)                                                                                             \
     ROW(lamb, scalar, 0)                                                                                               \
+    SCO_HWY(ROW(lamb, hwy, SCO_USE_HWY))                                                                               \
     SCO_X86(ROW(lamb, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(lamb, avx512, SCO_ISA_AVX512))                                                                         \
     SCO_ARM64(ROW(lamb, neon, SCO_ISA_NEON))

@@ -9,7 +9,7 @@ struct broadcast {
     lanes gscale, b1, one_minus_b1, b2, one_minus_b2, cm, c2, eps, weight_decay;
 };
 
-static inline struct broadcast broadcast_of(const struct sco_lamb_coef *coef)
+SCO_INLINE struct broadcast broadcast_of(const struct sco_lamb_coef *coef)
 {
     const struct broadcast c = {lanes_set(coef->gscale), lanes_set(coef->b1),           lanes_set(coef->one_minus_b1),
                                 lanes_set(coef->b2),     lanes_set(coef->one_minus_b2), lanes_set(coef->cm),
@@ -17,18 +17,18 @@ static inline struct broadcast broadcast_of(const struct sco_lamb_coef *coef)
     return c;
 }
 
-static inline lanes update(lanes p, lanes m, lanes v, const struct broadcast *c)
+SCO_INLINE lanes update(lanes p, lanes m, lanes v, const struct broadcast *c)
 {
     const lanes root = lanes_add(lanes_sqrt(lanes_mul(c->c2, v)), c->eps);
     return lanes_fma(c->weight_decay, p, lanes_div(lanes_mul(c->cm, m), root));
 }
 
-static inline lanes first_moment(lanes m, lanes x, const struct broadcast *c)
+SCO_INLINE lanes first_moment(lanes m, lanes x, const struct broadcast *c)
 {
     return lanes_fma(c->b1, m, lanes_mul(c->one_minus_b1, x));
 }
 
-static inline lanes second_moment(lanes v, lanes x, const struct broadcast *c)
+SCO_INLINE lanes second_moment(lanes v, lanes x, const struct broadcast *c)
 {
     return lanes_fma(c->b2, v, lanes_mul(lanes_mul(c->one_minus_b2, x), x));
 }

@@ -41,6 +41,7 @@ struct sco_lion_ops {
 
 #define SCO_LION_ROWS(ROW)                                                                                             \
     ROW(lion, scalar, 0)                                                                                               \
+    SCO_HWY(ROW(lion, hwy, SCO_USE_HWY))                                                                               \
     SCO_X86(ROW(lion, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(lion, avx512, SCO_ISA_AVX512))                                                                         \
     SCO_ARM64(ROW(lion, neon, SCO_ISA_NEON))

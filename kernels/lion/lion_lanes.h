@@ -10,7 +10,7 @@ struct element {
     lanes p, m;
 };
 
-static inline struct element advanced(struct element x, lanes g, const struct broadcast *c)
+SCO_INLINE struct element advanced(struct element x, lanes g, const struct broadcast *c)
 {
     g = lanes_mul(c->gscale, g);
     const lanes u = lanes_sign(lanes_fma(c->b1, x.m, lanes_mul(c->one_minus_b1, g)));

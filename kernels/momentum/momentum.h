@@ -40,6 +40,7 @@ struct sco_momentum_ops {
 
 #define SCO_MOMENTUM_ROWS(ROW)                                                                                         \
     ROW(momentum, scalar, 0)                                                                                           \
+    SCO_HWY(ROW(momentum, hwy, SCO_USE_HWY))                                                                           \
     SCO_X86(ROW(momentum, avx2, SCO_ISA_AVX2))                                                                         \
     SCO_X86(ROW(momentum, avx512, SCO_ISA_AVX512))                                                                     \
     SCO_ARM64(ROW(momentum, neon, SCO_ISA_NEON))

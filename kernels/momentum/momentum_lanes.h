@@ -10,7 +10,7 @@ struct element {
     lanes p, m;
 };
 
-static inline struct element advanced(struct element x, lanes g, const struct broadcast *c, int nesterov)
+SCO_INLINE struct element advanced(struct element x, lanes g, const struct broadcast *c, int nesterov)
 {
     g = lanes_fma(c->weight_decay, x.p, lanes_mul(c->gscale, g));
     x.m = lanes_fma(c->b1, x.m, g);
@@ -18,8 +18,8 @@ static inline struct element advanced(struct element x, lanes g, const struct br
     return x;
 }
 
-static inline void step(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, const float *SCO_RESTRICT g,
-                        const struct sco_momentum_coef *coef, int nesterov)
+SCO_INLINE void step(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, const float *SCO_RESTRICT g,
+                     const struct sco_momentum_coef *coef, int nesterov)
 {
     const struct broadcast c = {lanes_set(coef->gscale), lanes_set(coef->b1), lanes_set(coef->lr),
                                 lanes_set(coef->weight_decay)};
