@@ -10,7 +10,8 @@
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
-    FAMILY(roof)
+    FAMILY(roof)                                                                                                       \
+    FAMILY(velo)
 
 #define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;
 #define ENTRY(family)   &sco_##family##_cases,

@@ -320,6 +320,10 @@ static void velo_statistics_avx512(const struct sco_velo_panel *panel, double su
     for (size_t i = 0; i < panel->rows; i++)
         for (size_t from = 0; from < panel->cols; from += FLUSH) {
             const size_t to = panel->cols - from < FLUSH ? panel->cols : from + FLUSH;
+            if (pending + to - from > FLUSH) {
+                flush(&sum, total, PANEL_SLOTS);
+                pending = 0;
+            }
             const ptrdiff_t row = (ptrdiff_t)i * panel->stride;
             __m512 gf[3], mf[3];
             EACH (k, 3)
@@ -335,10 +339,6 @@ static void velo_statistics_avx512(const struct sco_velo_panel *panel, double su
                 sum.x[SCO_VELO_MF + k] = _mm512_fmadd_ps(mf[k], f2, sum.x[SCO_VELO_MF + k]);
             }
             pending += to - from;
-            if (pending >= FLUSH) {
-                flush(&sum, total, PANEL_SLOTS);
-                pending = 0;
-            }
         }
     flush(&sum, total, PANEL_SLOTS);
     memset(sums, 0, SCO_VELO_SUMS * sizeof sums[0]);
@@ -547,6 +547,11 @@ static double velo_mlp_avx512(const struct sco_velo_panel *panel, const struct s
         const struct mlp_row *r = &row;
         for (size_t from = 0; from < panel->cols; from += FLUSH) {
             const size_t to = panel->cols - from < FLUSH ? panel->cols : from + FLUSH;
+            if (pending + to - from > FLUSH) {
+                total = add_lanes(add_lanes(total, squares[0]), squares[1]);
+                squares[0] = squares[1] = _mm512_setzero_ps();
+                pending = 0;
+            }
             size_t j = from;
             for (; j + PAIR * LANES <= to; j += PAIR * LANES) {
                 KEEP_IN_MEMORY(mlp);
@@ -556,11 +561,6 @@ static double velo_mlp_avx512(const struct sco_velo_panel *panel, const struct s
             for (; j < to; j += LANES)
                 mlp_block(1, panel, mlp, r, j, ahead, first(to - j), squares);
             pending += to - from;
-            if (pending >= FLUSH) {
-                total = add_lanes(add_lanes(total, squares[0]), squares[1]);
-                squares[0] = squares[1] = _mm512_setzero_ps();
-                pending = 0;
-            }
         }
     }
     return _mm512_reduce_add_pd(add_lanes(add_lanes(total, squares[0]), squares[1]));
