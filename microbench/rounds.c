@@ -11,7 +11,7 @@
 /* A burst is long enough that its median means something and short enough that a round sees one state of the machine.
  */
 #define BURST_NS 2e7
-enum { MAX_STEPS = 64, SPREAD_ROUNDS = 6 };
+enum { MAX_STEPS = 64, SPREAD_ROUNDS = 6, MAX_ROUNDS = 100 };
 #define SPREAD_LIMIT 0.01
 
 /* A sample this long is a hundred times the resolution and the cost of a reading of an ordinary clock. */

@@ -23,7 +23,7 @@ struct sco_lane {
 };
 
 struct sco_rounds {
-    double seconds;                             /* budget */
+    double seconds;                             /* budget; a hundred rounds end it too */
     size_t min_rounds;                          /* whatever the budget; spread is not judged before six */
     double overhead_ns;                         /* of reading the clock; subtracted from every step */
     enum sco_status (*between)(void *argument); /* untimed, after every round; may be NULL */

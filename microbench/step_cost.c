@@ -513,7 +513,7 @@ static enum sco_status time_workload(struct run *run, struct sco_cost_row *rows,
         if (status == SCO_OK)
             status = sco_roof_set_init(&run->roofs, run->ctx, run->roofs.n);
         for (size_t pattern = 0; pattern < SCO_ROOF_PATTERNS; pattern++) {
-            run->roof_runs[pattern] = (struct sco_roof_run){&run->roofs, (enum sco_roof_pattern)pattern, 1};
+            sco_roof_run_init(&run->roof_runs[pattern], &run->roofs, (enum sco_roof_pattern)pattern);
             run->roof_lanes[pattern] = (struct sco_lane){.argument = &run->roof_runs[pattern], .step = sco_roof_step};
         }
     }
