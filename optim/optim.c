@@ -32,6 +32,7 @@ static const struct sco_optim_class *const classes[SCO_OPTIM_KINDS] = {
     [SCO_OPTIM_ADAMW] = &sco_adamw_class,
     [SCO_OPTIM_NADAM] = &sco_nadam_class,
     [SCO_OPTIM_NADAMW] = &sco_nadamw_class,
+    [SCO_OPTIM_ADAFACTOR] = &sco_adafactor_class,
     [SCO_OPTIM_LION] = &sco_lion_class,
     [SCO_OPTIM_LAMB] = &sco_lamb_class,
     [SCO_OPTIM_VELO] = &sco_velo_class,
