@@ -24,14 +24,14 @@
 static const struct sco_tensor tensors[] = {
     {"embed", 2, {257, 131}}, {"bias", 1, {131}},          {"scale", 0, {0}},  {"none", 2, {0, 7}},
     {"one", 1, {1}},          {"conv", 4, {3, 3, 20, 50}}, {NULL, 1, {20011}}, {"deep", 8, {2, 1, 3, 2, 1, 5, 2, 3}},
-    {"square", 2, {90, 90}},
+    {"square", 2, {90, 90}},  {"loose", 3, {40, 60, 2}},
 };
 enum { TENSORS = SCO_LEN(tensors) };
 static const struct sco_tensor_list list = {TENSORS, tensors};
 
 static const enum sco_optim_kind kinds[] = {
-    SCO_OPTIM_HEAVY_BALL, SCO_OPTIM_NESTEROV, SCO_OPTIM_ADAM, SCO_OPTIM_ADAMW,
-    SCO_OPTIM_NADAM,      SCO_OPTIM_NADAMW,   SCO_OPTIM_LION, SCO_OPTIM_LAMB,
+    SCO_OPTIM_HEAVY_BALL, SCO_OPTIM_NESTEROV, SCO_OPTIM_ADAM, SCO_OPTIM_ADAMW,     SCO_OPTIM_NADAM,
+    SCO_OPTIM_NADAMW,     SCO_OPTIM_LION,     SCO_OPTIM_LAMB, SCO_OPTIM_ADAFACTOR,
 };
 
 static struct sco_ctx *ctx;
@@ -317,6 +317,16 @@ static size_t variants(struct sco_optim_config *configs)
             configs[count].grad_clip = clip ? 10 : 0;
             count++;
         }
+    for (int i = 0; i < 4;
+         i++) { /* Adafactor: optax's with and without momentum, AlgoPerf's with and without clipping */
+        sco_optim_defaults(SCO_OPTIM_ADAFACTOR, &configs[count]);
+        configs[count].adafactor_min_dim = 2;
+        configs[count].adafactor_momentum = i % 2;
+        configs[count].adafactor_algoperf = i / 2;
+        configs[count].grad_clip = i == 3 ? 10 : 0;
+        configs[count].weight_decay = 0.01;
+        count++;
+    }
     return count;
 }
 enum { MAX_VARIANTS = 64 };
@@ -642,7 +652,7 @@ static void test_files_of_others(void **state)
     sco_optim_destroy(optim);
     assert_int_equal(sco_optim_create(&optim, ctx, &config, &shorter), SCO_OK);
     assert_int_equal(sco_optim_load(optim, path), SCO_SHAPE);
-    say("made for 9 tensors, not 8");
+    say("made for 10 tensors, not 9");
     sco_optim_destroy(optim);
     sco_optim_destroy(adam);
     free_arrays(&p);
