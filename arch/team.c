@@ -176,7 +176,8 @@ enum sco_status sco_team_create(struct sco_team **team, const struct sco_topolog
     made->topology = topology;
     made->hwloc = sco_topology_hwloc(topology);
     /* A spinning rank would keep the one it waits for off the CPU that they share. */
-    made->spin = size <= sco_affinity_count();
+    made->spin =
+        size <= sco_affinity_count() && ((flags & SCO_TEAM_UNBOUND) || size <= sco_topology_counts(topology).pus);
     atomic_init(&made->epoch.word, 1);
 
     if (!(flags & SCO_TEAM_UNBOUND)) {
