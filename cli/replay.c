@@ -107,6 +107,7 @@ struct row {
     const char *name;
     const char *isa; /* of sco_ctx_options; NULL: the environment */
     char *pins;
+    char *fallback;    /* families that have no such row and run another one: "velo (scalar)"; may be "" */
     char skipped[256]; /* why it cannot run; empty: it can */
 };
 
@@ -138,6 +139,27 @@ static enum sco_status start(struct sco_ctx **ctx, const struct row *row, size_t
         ctx, &(struct sco_ctx_options){.isa = row->isa, .row = row->pins, .threads = threads, .oversubscribe = 1});
 }
 
+/* Which families run other rows than the one asked for. Slots of a family that has the row may fall back too, one by one;
+ * that is what a row is, so only whole families are told. */
+static char *list_fallback(const struct sco_ctx *ctx, const char *name)
+{
+    char *list;
+    size_t bytes;
+    FILE *stream = open_memstream(&list, &bytes);
+    const char *family, *row;
+    if (stream == NULL)
+        return NULL;
+    for (size_t f = 0; (family = sco_ctx_family(ctx, f)) != NULL; f++) {
+        bool has = false;
+        for (size_t slot = 0; (row = sco_ctx_row(ctx, f, slot)) != NULL; slot++)
+            has = has || strcmp(row, name) == 0;
+        if (!has && sco_ctx_row(ctx, f, 0) != NULL)
+            fprintf(stream, "%s%s (%s)", ftell(stream) > 0 ? ", " : "", family, sco_ctx_row(ctx, f, 0));
+    }
+    fclose(stream);
+    return list;
+}
+
 /* Finds out whether a row can run here. Errors: a name that is no row. */
 static enum sco_status probe(struct row *row)
 {
@@ -150,6 +172,8 @@ static enum sco_status probe(struct row *row)
     if (status != SCO_OK || row->skipped[0] != '\0')
         return status;
     status = start(&ctx, row, 1);
+    if (status == SCO_OK && strcmp(row->name, "environment") != 0)
+        row->fallback = list_fallback(ctx, row->name);
     sco_ctx_destroy(ctx);
     if (status != SCO_UNSUPPORTED)
         return status;
@@ -352,13 +376,14 @@ static json_t *case_json(const struct replayed *replayed, const struct row *rows
                      "same_bits", replayed->same_bits, "results", results);
 }
 
-static json_t *skipped_json(const struct row *rows, size_t row_count)
+static json_t *rows_json(const struct row *rows, size_t row_count)
 {
-    json_t *skipped = json_array();
+    json_t *list = json_array();
     for (size_t r = 0; r < row_count; r++)
-        if (rows[r].skipped[0] != '\0')
-            json_array_append_new(skipped, json_pack("{s:s, s:s}", "row", rows[r].name, "reason", rows[r].skipped));
-    return skipped;
+        json_array_append_new(list, json_pack("{s:s, s:s?, s:s?}", "row", rows[r].name, "skipped",
+                                              rows[r].skipped[0] != '\0' ? rows[r].skipped : NULL, "fallback",
+                                              rows[r].fallback));
+    return list;
 }
 
 static enum sco_status write_json(struct cli_output *output, json_t *cases, const struct row *rows, size_t row_count,
@@ -372,8 +397,8 @@ static enum sco_status write_json(struct cli_output *output, json_t *cases, cons
     if (status == SCO_OK)
         *code = cli_report_write(output->file, output->path,
                                  json_pack("{s:i, s:s, s:o, s:O, s:o, s:b}", "schema", 1, "report", "replay", "context",
-                                           cli_report_context(ctx, environment), "cases", cases, "skipped_rows",
-                                           skipped_json(rows, row_count), "passed", passed));
+                                           cli_report_context(ctx, environment), "cases", cases, "rows",
+                                           rows_json(rows, row_count), "passed", passed));
     sco_environment_destroy(environment);
     sco_ctx_destroy(ctx);
     return status;
@@ -428,9 +453,12 @@ static int replay_all(const struct arguments *arguments, const struct row *rows,
         }
         replayed_clear(&replayed);
     }
-    for (size_t r = 0; r < row_count && output->file != stdout; r++)
+    for (size_t r = 0; r < row_count && output->file != stdout; r++) {
         if (rows[r].skipped[0] != '\0')
             printf("SKIPPED row %s: %s\n", rows[r].name, rows[r].skipped);
+        else if (rows[r].fallback != NULL && rows[r].fallback[0] != '\0')
+            printf("row %s: families without it ran another: %s\n", rows[r].name, rows[r].fallback);
+    }
     if (status == SCO_OK && output->file != stdout)
         printf("%zu of %zu cases within all bounds, with the same bits for all numbers of threads\n",
                arguments->case_count - failed, arguments->case_count);
@@ -490,7 +518,7 @@ static int run(int argc, char **argv)
     if (all_cases)
         free(arguments.cases);
     for (size_t r = 0; r < arguments.row_count; r++)
-        free(rows[r].pins);
+        free(rows[r].pins), free(rows[r].fallback);
     return code;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "arch/fail.h"
-#include "optim/optim.h"
+#include "optim/velo_traced.h"
 #include "stepcost/memory.h"
 #include "stepcost/trace.h"
 #include "stepcost/velo.h"
@@ -49,7 +49,7 @@ static const struct {
     const char *name;
     double bound;
 } state_bounds[] = {{"lstm_h", 1e-4}, {"lstm_c", 1e-4}, {"loss_means", 1e-3}, {"loss_running_min", 1e-3}};
-static const double accumulator_bound = 1e-5;
+static const double accumulator_bound = 1e-5, traced_bound = 1e-4, normaliser_bound = 1e-5;
 
 static double state_bound(const char *name)
 {
@@ -244,6 +244,13 @@ static bool is_kept(const struct session *s, size_t step)
     return first != NULL && recorded_state(s, step, first, 0) != NULL;
 }
 
+/* VeLO's sums of gradients and losses are not recorded: states are kept at the end of inner steps, where the next sums
+ * begin anew. */
+static bool is_recorded(const char *name)
+{
+    return strcmp(name, "gradient_sum") != 0 && strcmp(name, "loss_sum") != 0;
+}
+
 /* Copies a recorded state array of count elements to s->wanted. */
 static enum sco_status load_state(const struct session *s, size_t step, const char *name, size_t tensor, size_t count)
 {
@@ -282,8 +289,9 @@ static enum sco_status restore(struct session *s, size_t step)
         const char *name;
         size_t count;
         for (size_t k = 0; (name = sco_optim_state_array(s->optim, owner, k, &count)) != NULL; k++)
-            if ((status = load_state(s, step, name, owner, count)) != SCO_OK ||
-                (status = sco_optim_state_set(s->optim, owner, name, s->wanted, count)) != SCO_OK)
+            if (is_recorded(name) &&
+                ((status = load_state(s, step, name, owner, count)) != SCO_OK ||
+                 (status = sco_optim_state_set(s->optim, owner, name, s->wanted, count)) != SCO_OK))
                 return status;
     }
     return sco_optim_set_steps(s->optim, step);
@@ -311,6 +319,8 @@ static enum sco_status compare_state(struct session *s, enum sco_replay_mode mod
         const char *name;
         size_t count;
         for (size_t k = 0; (name = sco_optim_state_array(s->optim, owner, k, &count)) != NULL; k++) {
+            if (!is_recorded(name))
+                continue;
             enum sco_status status = sco_optim_state_get(s->optim, owner, name, s->scratch, count);
             if (status != SCO_OK || (status = load_state(s, step, name, owner, count)) != SCO_OK)
                 return status;
@@ -319,6 +329,63 @@ static enum sco_status compare_state(struct session *s, enum sco_replay_mode mod
             const bool buckets = recorded_state(s, step, name, owner)->type == SCO_TRACE_I8;
             status = compare(s, mode, name, owner, step, s->scratch, s->wanted, count,
                              buckets ? 1 : rms(s->wanted, count), buckets ? 1 : state_bound(name));
+            if (status != SCO_OK)
+                return status;
+        }
+    }
+    return SCO_OK;
+}
+
+/* Ratio of the product's normalisers to those of the recorded features, as s->scratch against ones in s->wanted. */
+static enum sco_status compare_normalisers(struct session *s, size_t step, size_t tensor, const char *stage,
+                                           size_t count)
+{
+    const struct sco_trace_array *features = sco_trace_find(s->trace, "s%03zu/trace/feat/%zu", step, tensor);
+    if (features == NULL || features->type != SCO_TRACE_F32 || features->elements != s->elements[tensor] * count)
+        return lacks(s, "trace/feat", step, tensor);
+    const float *feature = features->data;
+    for (size_t f = 0; f < count; f++) {
+        double squares = 0;
+        for (size_t i = 0; i < s->elements[tensor]; i++)
+            squares += (double)feature[i * count + f] * feature[i * count + f];
+        s->scratch[f] = (float)(s->scratch[f] * sqrt(1e-5 + squares / (double)s->elements[tensor]));
+        s->wanted[f] = 1;
+    }
+    return compare(s, SCO_REPLAY_TRACE, stage, tensor, step, s->scratch, s->wanted, count, 1, normaliser_bound);
+}
+
+/* A recorded stage into s->wanted; w2 and b2 are recorded with a third output that nothing reads. */
+static enum sco_status load_traced(struct session *s, size_t step, const char *stage, size_t tensor, size_t count)
+{
+    const bool output = strcmp(stage, "w2") == 0 || strcmp(stage, "b2") == 0;
+    const size_t columns = output ? 3 : 1, kept = output ? 2 : 1;
+    const struct sco_trace_array *array = tensor == SIZE_MAX
+                                              ? sco_trace_find(s->trace, "s%03zu/trace/%s", step, stage)
+                                              : sco_trace_find(s->trace, "s%03zu/trace64/%s/%zu", step, stage, tensor);
+    if (array == NULL || array->type != SCO_TRACE_F32 || array->elements != count / kept * columns)
+        return lacks(s, stage, step, tensor);
+    for (size_t i = 0; i < count; i++)
+        s->wanted[i] = ((const float *)array->data)[i / kept * columns + i % kept];
+    return SCO_OK;
+}
+
+/* What the step just made computed on the way, at the steps where the trace has it. */
+static enum sco_status compare_traced(struct session *s, size_t step)
+{
+    if (s->baseline != NULL || sco_trace_find(s->trace, "s%03zu/trace/lstm_in", step) == NULL)
+        return SCO_OK;
+    for (size_t i = 0; i <= s->list.count; i++) {
+        const size_t owner = state_owner(s, i);
+        const char *stage;
+        size_t count;
+        for (size_t k = 0; (stage = sco_velo_traced(s->optim, owner, k, NULL, &count)) != NULL; k++) {
+            sco_velo_traced(s->optim, owner, k, s->scratch, &count);
+            enum sco_status status;
+            if (strcmp(stage, "normaliser") == 0)
+                status = compare_normalisers(s, step, owner, stage, count);
+            else if ((status = load_traced(s, step, stage, owner, count)) == SCO_OK)
+                status = compare(s, SCO_REPLAY_TRACE, stage, owner, step, s->scratch, s->wanted, count,
+                                 rms(s->wanted, count), traced_bound);
             if (status != SCO_OK)
                 return status;
         }
@@ -372,8 +439,8 @@ static enum sco_status replay_steps(struct session *s)
         status = restore(s, from);
         for (size_t step = from + 1; step <= from + s->stride && status == SCO_OK; step++)
             status = make_step(s, step);
-        if (status == SCO_OK)
-            status = compare_step(s, SCO_REPLAY_STEP, from + s->stride);
+        if (status == SCO_OK && (status = compare_step(s, SCO_REPLAY_STEP, from + s->stride)) == SCO_OK)
+            status = compare_traced(s, from + s->stride);
     }
     return status;
 }
@@ -433,8 +500,11 @@ static enum sco_status session_replay(struct session *s, struct sco_ctx *ctx, co
     if (status != SCO_OK)
         return status;
     for (size_t i = 0; i <= s->list.count; i++) {
+        const size_t owner = state_owner(s, i);
         size_t count;
-        for (size_t k = 0; sco_optim_state_array(s->optim, state_owner(s, i), k, &count) != NULL; k++)
+        for (size_t k = 0; sco_optim_state_array(s->optim, owner, k, &count) != NULL; k++)
+            s->scratch_count = s->scratch_count > count ? s->scratch_count : count;
+        for (size_t k = 0; s->baseline == NULL && sco_velo_traced(s->optim, owner, k, NULL, &count) != NULL; k++)
             s->scratch_count = s->scratch_count > count ? s->scratch_count : count;
     }
     s->scratch = sco_alloc(s->scratch_count * sizeof(float));
@@ -494,6 +564,7 @@ static enum sco_status replay_velo(struct sco_replay *replay, struct sco_ctx *ct
     uint64_t steps;
     struct sco_optim_config config;
     sco_optim_defaults(SCO_OPTIM_VELO, &config);
+    config.past_end = SCO_VELO_EXCEED; /* as the reference does */
     enum sco_status status;
     if ((status = whole_number(trace, "num_steps", &config.num_steps)) != SCO_OK ||
         (status = whole_number(trace, "steps", &steps)) != SCO_OK ||

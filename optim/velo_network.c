@@ -12,7 +12,6 @@
 #include "optim/velo_optim.h"
 #include "stepcost/memory.h"
 
-enum { INPUT_STRIDE = 32 };
 
 static size_t padded(size_t n)
 {
@@ -60,7 +59,7 @@ void sco_velo_network_carve(struct velo_network *network, struct velo_arena *are
     network->control_bias = take_floats(arena, 1, P + 1);
     network->bank = take_floats(arena, 1, sco_gemm_packed_count(P, VELO_BANK));
 
-    network->input = take_floats(arena, tensors, INPUT_STRIDE);
+    network->input = take_floats(arena, tensors, VELO_INPUT_STRIDE);
     network->mixed = take_floats(arena, tensors, padded(H));
     network->pool = take_floats(arena, 1, padded(H));
     network->pool_gates = take_floats(arena, 1, gates);
@@ -278,7 +277,7 @@ static void run_cells(const struct velo *velo, size_t first, size_t end)
         return;
     gemm->gemm(1, columns, H, network->pool, H, network->top_weights + sco_gemm_packed_count(H, column),
                network->gate_bias + column, 0, network->pool_gates + column, stride);
-    gemm->gemm(T, columns, VELO_FEATURES, network->input, INPUT_STRIDE,
+    gemm->gemm(T, columns, VELO_FEATURES, network->input, VELO_INPUT_STRIDE,
                network->input_weights + sco_gemm_packed_count(VELO_FEATURES, column), network->pool_gates + column, 0,
                network->gates + column, stride);
     gemm->gemm(T, columns, H, velo->lstm_h, H, network->state_weights + sco_gemm_packed_count(H, column), NULL, 1,
@@ -321,10 +320,10 @@ void sco_velo_network_run(struct velo *velo, size_t rank, size_t size)
     input_progress(velo, progress);
     sco_team_block(T, rank, size, &begin, &end);
     for (size_t t = begin; t < end; t++)
-        input_row(velo, progress, t, network->input + t * INPUT_STRIDE);
+        input_row(velo, progress, t, network->input + t * VELO_INPUT_STRIDE);
     sco_optim_barrier(velo->optim, rank, size);
 
-    product(velo, T, H, VELO_FEATURES, network->input, INPUT_STRIDE, network->pool_weights, network->pool_bias,
+    product(velo, T, H, VELO_FEATURES, network->input, VELO_INPUT_STRIDE, network->pool_weights, network->pool_bias,
             network->mixed, padded(H), rank, size);
     panel_range(H, rank, size, &begin, &end);
     pool_columns(velo, begin, end);
