@@ -20,6 +20,9 @@ enum { MIN_ROUNDS = 3, MAX_ROWS = 8, MAX_SLOTS = 32 };
 /* A call in a fork-join is repeated until it takes this long, beside which forking and joining do not show. */
 #define REPEAT_NS 5e4
 
+/* A call longer than this (scalar matrix products) is timed once, outside the rounds: it would take the whole budget. */
+#define ONCE_NS 2e8
+
 static const struct sco_case *case_at(size_t index)
 {
     const struct sco_case_list *const *lists;
@@ -152,6 +155,7 @@ struct row_run {
     size_t row;
     void (*ops[MAX_SLOTS])(void);
     size_t repeats;
+    bool once;
     struct sco_lane lane;
 };
 
@@ -205,11 +209,11 @@ static double time_once(enum sco_status (*step)(void *), void *argument)
     return fmax((double)(sco_clock_ns() - start), 1.0);
 }
 
-static size_t repeats_for(enum sco_status (*step)(void *), void *argument)
+static size_t repeats_for(double first_ns, enum sco_status (*step)(void *), void *argument)
 {
-    if (time_once(step, argument) > REPEAT_NS) /* first: cold code and data */
+    if (first_ns > REPEAT_NS)
         return 1;
-    return (size_t)ceil(REPEAT_NS / time_once(step, argument));
+    return (size_t)ceil(REPEAT_NS / time_once(step, argument)); /* not the first time: that had cold code and data */
 }
 
 /* The pattern with the streams of the case: operands about as long as the longest. */
@@ -274,14 +278,23 @@ static enum sco_status bench_init(struct bench *bench, size_t bytes, const struc
         struct row_run *run = &bench->rows[bench->row_count++];
         *run = (struct row_run){.bench = bench, .row = row, .repeats = 1};
         sco_family_pin(c->family, row, isa, run->ops);
-        run->repeats = repeats_for(row_step, run);
         run->lane = (struct sco_lane){.argument = run, .step = row_step};
+        const double first_ns = time_once(row_step, run);
+        if (first_ns > ONCE_NS) {
+            run->once = true;
+            run->lane.steps = 1;
+            status = sco_push(&run->lane.samples, &run->lane.sample_count, &run->lane.sample_capacity, first_ns);
+            if (status != SCO_OK)
+                return status;
+        } else {
+            run->repeats = repeats_for(first_ns, row_step, run);
+        }
     }
     const enum sco_roof_pattern pattern = pattern_of(&bench->buffers[0]);
     status = sco_roof_set_init(&bench->roofs, bench->ctx, bench->threads * bytes / (4 * pattern_arrays(pattern)));
     if (status == SCO_OK) {
         bench->roof = (struct sco_roof_run){&bench->roofs, pattern, 1, false};
-        bench->roof.repeats = repeats_for(sco_roof_step, &bench->roof);
+        bench->roof.repeats = repeats_for(time_once(sco_roof_step, &bench->roof), sco_roof_step, &bench->roof);
         bench->roof_lane = (struct sco_lane){.argument = &bench->roof, .step = sco_roof_step};
     }
     return status;
@@ -356,15 +369,16 @@ static enum sco_status bench_case(struct sco_ctx *ctx, const struct sco_case *c,
 {
     struct bench bench = {.ctx = ctx, .c = c};
     struct sco_lane *lanes[MAX_ROWS + 1];
-    size_t rounds;
+    size_t lane_count = 0, rounds;
     enum sco_stop stop;
     enum sco_status status = bench_init(&bench, size->bytes, options);
     if (status == SCO_OK && bench.row_count > 0) {
         for (size_t i = 0; i < bench.row_count; i++)
-            lanes[i] = &bench.rows[i].lane;
-        lanes[bench.row_count] = &bench.roof_lane;
+            if (!bench.rows[i].once)
+                lanes[lane_count++] = &bench.rows[i].lane;
+        lanes[lane_count++] = &bench.roof_lane;
         const struct sco_rounds how = {seconds, MIN_ROUNDS, clock.overhead_ns, refill, &bench};
-        status = sco_rounds_run(lanes, bench.row_count + 1, &how, &rounds, &stop);
+        status = sco_rounds_run(lanes, lane_count, &how, &rounds, &stop);
     }
     if (status == SCO_OK && bench.row_count > 0) {
         struct sco_roof *roof = &report->roofs[report->roof_count++];
@@ -373,7 +387,8 @@ static enum sco_status bench_case(struct sco_ctx *ctx, const struct sco_case *c,
             lane_stats(&bench.roof_lane, (double)bench.roof.repeats * (double)bench.roofs.n, &roof->ns_per_element);
         roof->gbs = sco_roof_bytes(roof->pattern) / roof->ns_per_element.median;
         for (size_t i = 0; i < bench.row_count && status == SCO_OK; i++)
-            status = add_row(&bench, &bench.rows[i], size, stop, roof, clock.cycles_per_ns, report);
+            status = add_row(&bench, &bench.rows[i], size, bench.rows[i].once ? SCO_STOP_BUDGET : stop, roof,
+                             clock.cycles_per_ns, report);
     }
     bench_free(&bench);
     return status;
@@ -381,9 +396,12 @@ static enum sco_status bench_case(struct sco_ctx *ctx, const struct sco_case *c,
 
 /* ---- The whole run ---- */
 
+/* Variants of a case (after a slash) are for checking; they are timed when the filter asks for them. */
 static bool selected(const struct sco_case *c, const struct sco_bench_options *options)
 {
-    return options->filter == NULL || strstr(c->name, options->filter) != NULL;
+    if (options->filter == NULL || strchr(options->filter, '/') == NULL)
+        return strchr(c->name, '/') == NULL && (options->filter == NULL || strstr(c->name, options->filter) != NULL);
+    return strstr(c->name, options->filter) != NULL;
 }
 
 static enum sco_status check_case(const struct sco_case *c, sco_isa isa, const struct sco_bench_options *options)

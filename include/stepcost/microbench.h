@@ -211,7 +211,7 @@ struct sco_bench_row {
 };
 
 struct sco_bench_options {
-    const char *filter; /* cases whose name contains it; NULL = all */
+    const char *filter; /* cases whose name contains it; NULL = all. Variants (adam.adam/eps0) only with a slash */
     const char *rows;   /* comma list of rows; NULL = all that can run */
     const struct sco_bench_size *sizes;
     size_t size_count;
