@@ -4,11 +4,17 @@
 
 #include <math.h>
 
+static inline float gradient(float g, float p, const struct sco_momentum_coef *c)
+{
+    const float x = c->gscale * g;
+    return c->weight_decay != 0.0f ? fmaf(c->weight_decay, p, x) : x;
+}
+
 static void heavy_ball_f32_scalar(size_t n, float *restrict p, float *restrict m, const float *restrict g,
                                   const struct sco_momentum_coef *c)
 {
     for (size_t i = 0; i < n; i++) {
-        m[i] = fmaf(c->b1, m[i], fmaf(c->weight_decay, p[i], c->gscale * g[i]));
+        m[i] = fmaf(c->b1, m[i], gradient(g[i], p[i], c));
         p[i] = fmaf(-c->lr, m[i], p[i]);
     }
 }
@@ -17,7 +23,7 @@ static void nesterov_f32_scalar(size_t n, float *restrict p, float *restrict m, 
                                 const struct sco_momentum_coef *c)
 {
     for (size_t i = 0; i < n; i++) {
-        const float x = fmaf(c->weight_decay, p[i], c->gscale * g[i]);
+        const float x = gradient(g[i], p[i], c);
         m[i] = fmaf(c->b1, m[i], x);
         p[i] = fmaf(-c->lr, fmaf(c->b1, m[i], x), p[i]);
     }
