@@ -75,8 +75,7 @@ void sco_optim_defaults(enum sco_optim_kind kind, struct sco_optim_config *confi
     config->b2 = 0.999;
     config->eps = 1e-8;
     config->nonfinite = SCO_NONFINITE_STOP;
-    if (classes[kind] != NULL)
-        classes[kind]->defaults(config);
+    classes[kind]->defaults(config);
 }
 
 static enum sco_status check_number(const char *kind, const char *what, double value, double end, const char *range)
@@ -92,8 +91,6 @@ static enum sco_status check_config(const struct sco_optim_config *config)
         return sco_fail(SCO_INVALID, "unknown optimizer kind %d", (int)config->kind);
     const struct sco_optim_class *type = classes[config->kind];
     const char *kind = names[config->kind];
-    if (type == NULL)
-        return sco_fail(SCO_UNSUPPORTED, "this build has no %s", kind);
 
     enum sco_status status = sco_schedule_check(&config->schedule);
     if (status != SCO_OK)
@@ -493,19 +490,30 @@ static enum sco_status check_pointers(const struct sco_optim *optim, const char 
     return SCO_OK;
 }
 
-/* Each thread writes first what it will use: its share of the planes that are laid out like their tensor. Rank 0 takes
- * the others, which are small (row and column statistics) or used by all. */
+/* Each thread writes first what it will use: its share of the planes that are laid out like their tensor, of the list
+ * or, for kinds that work in groups, of the group. Rank 0 takes the others, which are small (row and column statistics)
+ * or used by all. Planes of one name come in list order, so that a plane's group is seldom far from the last one's. */
 static void zero_body(size_t rank, size_t size, void *argument)
 {
     const struct sco_work *work = argument;
     const struct sco_optim *optim = work->optim;
-    const struct sco_share share = sco_work_share(work, rank, size);
+    const size_t group = optim->type->group_elements;
+    struct sco_share share = sco_work_share(work, rank, size);
+    size_t group_first = 0, group_end = 0;
     for (size_t i = 0; i < optim->layout.plane_count; i++) {
         const struct sco_plane *plane = &optim->layout.planes[i];
         const size_t t = plane->tensor;
         size_t begin = 0, end = rank == 0 ? plane->count : 0;
         if (t != SIZE_MAX && plane->count == optim->elements[t]) {
             end = 0;
+            if (group != 0 && (t < group_first || t >= group_end)) {
+                group_end = t < group_first ? 0 : group_end;
+                do {
+                    group_first = group_end;
+                    group_end = sco_work_group(work, group_first, group);
+                } while (t >= group_end);
+                share = sco_group_share(optim, group_first, group_end, rank, size);
+            }
             if (t >= share.first && t < share.end)
                 sco_share_range(optim, &share, t, &begin, &end);
         }

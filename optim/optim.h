@@ -82,6 +82,8 @@ typedef void sco_slice_fn(const struct sco_optim *optim, size_t tensor, size_t b
                           const float *g);
 
 struct sco_optim_class {
+    size_t group_elements; /* of kinds that walk the list by sco_work_group: decides who touches state first; else 0 */
+
     /* Sets the kind's own fields of a config that holds the common defaults. */
     void (*defaults)(struct sco_optim_config *config);
     /* Refuses impossible hyper-parameters; the common ones have been checked. NULL: nothing more to check. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Adafactor over a list of tensors, in the definitions of optax and of AlgoPerf.
  *
- * A tensor is a batch of panels, spanned by its two factored axes; an unfactored one is a single row. Panels are cut into
- * blocks of fixed size, whose partial sums are combined in index order: the same bits for any number of threads. A group of
- * tensors goes through the phases below, one barrier between two of them:
+ * A tensor is a batch of panels, spanned by its two factored axes; an unfactored one is a single row. Panels are cut
+ * into blocks of fixed size, whose partial sums are combined in index order: the same bits for any number of threads. A
+ * group of tensors goes through the phases below, one barrier between two of them:
  *
  *   sums      of g^2 along rows and columns of every block; of p^2
  *   vectors   accumulate the row and column statistics, turn them into factors
@@ -24,7 +24,7 @@
 #include "optim/optim.h"
 
 /* Tensors whose p and g stay in cache from phase to phase. */
-static const size_t group_elements = (size_t)1 << 18;
+enum { GROUP_ELEMENTS = 1 << 18 };
 /* A block: at most 4096 columns (16 KiB of column sums) by 1024 rows (the kernel's bound for column sums in float) and
  * about 65536 elements, so that the sums that it stores stay below a tenth of what it reads. */
 enum { BLOCK_COLS = 4096, BLOCK_ROWS = 1024, BLOCK_ELEMENTS = 65536 };
@@ -356,8 +356,8 @@ static size_t block_offset(const struct geometry *geometry, const struct block *
            block->col * (size_t)geometry->col_stride;
 }
 
-/* Calls visit for the rank's blocks of the group: a range of them in list order, of about equal elements. Where fold is set,
- * the panels of an 8-bit tensor of rank >= 3 that differ in the first axis alone count as one. */
+/* Calls visit for the rank's blocks of the group: a range of them in list order, of about equal elements. Where fold is
+ * set, the panels of an 8-bit tensor of rank >= 3 that differ in the first axis alone count as one. */
 static void walk(struct pass *pass, bool fold, block_fn *visit)
 {
     size_t total = 0, before = 0;
@@ -658,7 +658,7 @@ static void body(size_t rank, size_t size, void *argument)
     struct pass pass = {.work = work, .optim = optim, .adafactor = optim->data, .rank = rank, .size = size};
     for (pass.end = work->first; pass.end < work->first + work->count;) {
         pass.first = pass.end;
-        pass.end = sco_work_group(work, pass.first, group_elements);
+        pass.end = sco_work_group(work, pass.first, GROUP_ELEMENTS);
         pass.coef_tensor = SIZE_MAX;
         walk(&pass, false, sums_phase);
         if (!algoperf)
@@ -721,6 +721,7 @@ static void cost(const struct sco_optim_config *config, const struct sco_tensor_
 }
 
 const struct sco_optim_class sco_adafactor_class = {
+    .group_elements = GROUP_ELEMENTS,
     .defaults = defaults,
     .layout = layout,
     .create = create,

@@ -11,7 +11,7 @@
 #include "optim/optim.h"
 
 /* p, m, v and g of a group: 4 MiB, within the caches of two cores of any CPU with a last level worth the name. */
-static const size_t group_elements = (size_t)1 << 18;
+enum { GROUP_ELEMENTS = 1 << 18 };
 
 struct lamb {
     struct sco_lamb_ops ops;
@@ -114,7 +114,7 @@ static void body(size_t rank, size_t size, void *argument)
     const struct sco_work *work = argument;
     struct sco_share share;
     for (size_t first = work->first; first < work->first + work->count;) {
-        const size_t end = sco_work_group(work, first, group_elements);
+        const size_t end = sco_work_group(work, first, GROUP_ELEMENTS);
         share = sco_group_share(work->optim, first, end, rank, size);
         first_pass(work, &share);
         sco_optim_barrier(work->optim, rank, size);
@@ -146,6 +146,7 @@ static void cost(const struct sco_optim_config *config, const struct sco_tensor_
 }
 
 const struct sco_optim_class sco_lamb_class = {
+    .group_elements = GROUP_ELEMENTS,
     .defaults = defaults,
     .layout = layout,
     .create = create,

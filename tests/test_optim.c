@@ -20,7 +20,8 @@
 #include "stepcost/memory.h"
 #include "stepcost/optim.h"
 
-/* More than the elements that one thread takes alone, shares that end inside tensors, empty and single elements, rank 8. */
+/* More than the elements that one thread takes alone, shares that end inside tensors, empty tensors and single
+ * elements, rank 8, a last axis that is neither of the two longest. */
 static const struct sco_tensor tensors[] = {
     {"embed", 2, {257, 131}}, {"bias", 1, {131}},          {"scale", 0, {0}},  {"none", 2, {0, 7}},
     {"one", 1, {1}},          {"conv", 4, {3, 3, 20, 50}}, {NULL, 1, {20011}}, {"deep", 8, {2, 1, 3, 2, 1, 5, 2, 3}},
