@@ -145,6 +145,7 @@ struct sco_velo_ops {
 
 #define SCO_VELO_ROWS(ROW)                                                                                             \
     ROW(velo, scalar, 0)                                                                                               \
+    SCO_X86(ROW(velo, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(velo, avx512, SCO_ISA_AVX512))
 SCO_FAMILY_DECLARE(velo, SCO_VELO_ROWS)
 
