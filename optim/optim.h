@@ -114,7 +114,7 @@ struct sco_optim_class {
 
     /* Canonical arrays (stepcost/optim.h) that differ from the planes. state_array: name and element count of the i-th
      * array of a tensor (SIZE_MAX: of the optimizer), NULL past the end; get and set are given a name from it and a
-     * matching count. All three NULL: the canonical arrays are the planes. */
+     * matching count. All three NULL: the canonical arrays are the planes, of float or int8. */
     const char *(*state_array)(const struct sco_optim *optim, size_t tensor, size_t i, size_t *count);
     void (*state_get)(const struct sco_optim *optim, size_t tensor, const char *name, float *dst);
     void (*state_set)(struct sco_optim *optim, size_t tensor, const char *name, const float *src);

@@ -119,9 +119,10 @@ static size_t blocks_of(size_t n, size_t block)
 static void measure(struct geometry *geometry, const struct sco_optim_config *config, const struct sco_tensor *tensor)
 {
     *geometry = (struct geometry){.n = sco_elements(tensor), .batch = 1, .rows = 1};
-    geometry->int8 = config->adafactor_algoperf && tensor->rank > 0;
+    /* An empty tensor has no statistics: the product of its other axes need not fit size_t. */
+    geometry->int8 = config->adafactor_algoperf && tensor->rank > 0 && geometry->n != 0;
     size_t r = 0, c = 0;
-    geometry->factored = choose_axes(config, tensor, &r, &c);
+    geometry->factored = choose_axes(config, tensor, &r, &c) && geometry->n != 0;
     if (!geometry->factored) {
         geometry->cols = geometry->n;
         geometry->col_stride = 1;
@@ -149,7 +150,6 @@ static void measure(struct geometry *geometry, const struct sco_optim_config *co
         }
         /* Columns that are not contiguous are panels of their own. */
         geometry->block_cols = geometry->col_stride == 1 ? smaller(geometry->cols, BLOCK_COLS) : 1;
-        geometry->block_cols += geometry->block_cols == 0;
         geometry->block_rows = smaller(BLOCK_ROWS, BLOCK_ELEMENTS / geometry->block_cols);
     }
     geometry->row_blocks = blocks_of(geometry->rows, geometry->block_rows);

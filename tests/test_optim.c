@@ -23,8 +23,10 @@
 /* More than the elements that one thread takes alone, shares that end inside tensors, empty tensors and single
  * elements, rank 8, a last axis that is neither of the two longest. */
 static const struct sco_tensor tensors[] = {
-    {"embed", 2, {257, 131}}, {"bias", 1, {131}},          {"scale", 0, {0}},  {"none", 2, {0, 7}},
-    {"one", 1, {1}},          {"conv", 4, {3, 3, 20, 50}}, {NULL, 1, {20011}}, {"deep", 8, {2, 1, 3, 2, 1, 5, 2, 3}},
+    {"embed", 2, {257, 131}}, {"bias", 1, {131}},
+    {"scale", 0, {0}},        {"none", 3, {(size_t)1 << 40, 0, (size_t)1 << 40}},
+    {"one", 1, {1}},          {"conv", 4, {3, 3, 20, 50}},
+    {NULL, 1, {20011}},       {"deep", 8, {2, 1, 3, 2, 1, 5, 2, 3}},
     {"square", 2, {90, 90}},  {"loose", 3, {40, 60, 2}},
 };
 enum { TENSORS = SCO_LEN(tensors) };
