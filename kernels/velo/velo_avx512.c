@@ -41,10 +41,10 @@ static inline void lanes_store_interleaved(float *to, const lanes x[4], size_t c
                               row[q]);
 }
 
-#include "kernels/velo/velo_lanes.h"
+#include "kernels/velo/velo_x86.h"
 
 void sco_velo_fill_avx512(void *ops, sco_isa isa)
 {
     (void)isa;
-    *(struct sco_velo_ops *)ops = velo_lanes_ops;
+    *(struct sco_velo_ops *)ops = velo_x86_ops;
 }

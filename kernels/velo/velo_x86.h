@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The VeLO sweeps in the words of lanes_*.h, which the row file has included. The MLP sweep is bound by the FMA pipes (111
- * multiply-adds, a root and a quotient per element) when its tensor is in cache or few cores run, and by memory otherwise;
- * the other sweeps by memory. */
-#ifndef SCO_KERNELS_VELO_LANES_H
-#define SCO_KERNELS_VELO_LANES_H
+ * The VeLO sweeps for AVX2 and AVX-512, in the words of lanes_*.h, which the row file has included. The MLP sweep is bound
+ * by the FMA pipes (111 multiply-adds, a root and a quotient per element) when its tensor is in cache or few cores run,
+ * and by memory otherwise; the other sweeps by memory. */
+#ifndef SCO_KERNELS_VELO_X86_H
+#define SCO_KERNELS_VELO_X86_H
 
 #include <stdbool.h>
 #include <string.h>
@@ -174,8 +174,8 @@ INLINE void square_rows(const int rows, size_t cols, ptrdiff_t stride, ptrdiff_t
         row_sum[i] += lanes_sum(row[i]);
 }
 
-static void velo_square_sums_lanes(size_t rows, size_t cols, ptrdiff_t stride, const float *g, float *row_sum,
-                                   float *col_sum)
+static void velo_square_sums_x86(size_t rows, size_t cols, ptrdiff_t stride, const float *g, float *row_sum,
+                                 float *col_sum)
 {
     memset(row_sum, 0, rows * sizeof row_sum[0]);
     for (size_t from = 0; from < cols; from += STRIP) {
@@ -298,7 +298,7 @@ INLINE void add_panel(struct partial *sum, lanes gf[3], lanes mf[3], const struc
     }
 }
 
-static void velo_statistics_lanes(const struct sco_velo_panel *panel, double sums[SCO_VELO_SUMS])
+static void velo_statistics_x86(const struct sco_velo_panel *panel, double sums[SCO_VELO_SUMS])
 {
     const ptrdiff_t ahead = ahead_of(STATISTICS_AHEAD, panel->cols, panel->stride);
     lanes_f64 total[PANEL_SLOTS];
@@ -338,7 +338,7 @@ static void velo_statistics_lanes(const struct sco_velo_panel *panel, double sum
         small_panel_moments(panel, sums);
 }
 
-static void velo_statistics_diag_lanes(const struct sco_velo_slice *slice, double sums[SCO_VELO_SUMS])
+static void velo_statistics_diag_x86(const struct sco_velo_slice *slice, double sums[SCO_VELO_SUMS])
 {
     lanes_f64 total[SCO_VELO_SUMS];
     for (int i = 0; i < SCO_VELO_SUMS; i++)
@@ -509,7 +509,7 @@ INLINE void mlp_block(const int nv, const struct sco_velo_panel *panel, const st
     }
 }
 
-static double velo_mlp_lanes(const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp)
+static double velo_mlp_x86(const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp)
 {
     const ptrdiff_t ahead = ahead_of(MLP_AHEAD, panel->cols, panel->stride);
     lanes_f64 total = lanes_f64_zero();
@@ -583,7 +583,7 @@ INLINE void mlp_diag_block(const struct sco_velo_slice *slice, const struct sco_
     *total = lanes_f64_add_square(*total, kept);
 }
 
-static double velo_mlp_diag_lanes(const struct sco_velo_slice *slice, const struct sco_velo_mlp *mlp)
+static double velo_mlp_diag_x86(const struct sco_velo_slice *slice, const struct sco_velo_mlp *mlp)
 {
     lanes_f64 total = lanes_f64_zero();
     for (size_t i = 0; i < slice->n; i += LANES) {
@@ -593,7 +593,7 @@ static double velo_mlp_diag_lanes(const struct sco_velo_slice *slice, const stru
     return total_of(total);
 }
 
-static void velo_accumulate_lanes(size_t n, const float *square_sum, float count, float *const a[3], double sum[3])
+static void velo_accumulate_x86(size_t n, const float *square_sum, float count, float *const a[3], double sum[3])
 {
     lanes_f64 total[3];
     for (int k = 0; k < 3; k++)
@@ -612,8 +612,8 @@ static void velo_accumulate_lanes(size_t n, const float *square_sum, float count
         sum[k] = total_of(total[k]);
 }
 
-static void velo_factor_lanes(size_t n, const float *const a[3], const float mean[3], float *const factor[3],
-                              double square[3], double reciprocal_sum[3])
+static void velo_factor_x86(size_t n, const float *const a[3], const float mean[3], float *const factor[3],
+                            double square[3], double reciprocal_sum[3])
 {
     for (int k = 0; k < 3; k++) {
         lanes_f64 squares = lanes_f64_zero(), reciprocals = lanes_f64_zero();
@@ -646,8 +646,8 @@ INLINE void hidden_block(const float *const a[3], size_t i, struct active on, co
     }
 }
 
-static void velo_hidden_rows_lanes(size_t n, const float *const a[3], const float wa[3][4], const float wra[3][4],
-                                   const float b[4], float *hidden)
+static void velo_hidden_rows_x86(size_t n, const float *const a[3], const float wa[3][4], const float wra[3][4],
+                                 const float b[4], float *hidden)
 {
     for (size_t i = 0; i < n; i += LANES) {
         lanes h[4];
@@ -656,8 +656,8 @@ static void velo_hidden_rows_lanes(size_t n, const float *const a[3], const floa
     }
 }
 
-static void velo_hidden_cols_lanes(size_t n, const float *const a[3], const float wa[3][4], const float wra[3][4],
-                                   const float b[4], float *const hidden[4])
+static void velo_hidden_cols_x86(size_t n, const float *const a[3], const float wa[3][4], const float wra[3][4],
+                                 const float b[4], float *const hidden[4])
 {
     for (size_t i = 0; i < n; i += LANES) {
         const struct active on = first(n - i);
@@ -668,16 +668,16 @@ static void velo_hidden_cols_lanes(size_t n, const float *const a[3], const floa
     }
 }
 
-static const struct sco_velo_ops velo_lanes_ops = {
-    .square_sums = velo_square_sums_lanes,
-    .statistics = velo_statistics_lanes,
-    .statistics_diag = velo_statistics_diag_lanes,
-    .mlp = velo_mlp_lanes,
-    .mlp_diag = velo_mlp_diag_lanes,
-    .accumulate = velo_accumulate_lanes,
-    .factor = velo_factor_lanes,
-    .hidden_rows = velo_hidden_rows_lanes,
-    .hidden_cols = velo_hidden_cols_lanes,
+static const struct sco_velo_ops velo_x86_ops = {
+    .square_sums = velo_square_sums_x86,
+    .statistics = velo_statistics_x86,
+    .statistics_diag = velo_statistics_diag_x86,
+    .mlp = velo_mlp_x86,
+    .mlp_diag = velo_mlp_diag_x86,
+    .accumulate = velo_accumulate_x86,
+    .factor = velo_factor_x86,
+    .hidden_rows = velo_hidden_rows_x86,
+    .hidden_cols = velo_hidden_cols_x86,
 };
 
 #endif
