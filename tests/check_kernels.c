@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Compares every row of every family with the scalar row, on every case. */
 #include <argp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernels/registry.h"
 #include "tests/check_kernels.h"
 
 struct options {
-    const char *family, *row;
+    const char *family, *row, *emulator;
     struct sco_check check;
     bool list;
 };
@@ -27,6 +29,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case 'q': options->check.quick = true; break;
     case 'l': options->list = true; break;
+    case 'e': options->emulator = arg; break;
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;
@@ -37,6 +40,7 @@ static const struct argp_option argp_options[] = {
     {"row", 'r', "NAME", 0, "Only this row", 0},
     {"seed", 's', "N", 0, "Seed of the inputs (1)", 0},
     {"quick", 'q', NULL, 0, "Fewer lengths and offsets, for emulators", 0},
+    {"emulator", 'e', "COMMAND", 0, "Run the AVX-512 rows in this emulator (tests/emulate_avx512.py)", 0},
     {"list", 'l', NULL, 0, "List cases and rows; check nothing", 0},
     {0},
 };
@@ -75,6 +79,35 @@ static size_t unchecked_families(const struct sco_case_list *const *lists, size_
     return missing;
 }
 
+static void connect_emulator(struct options *options)
+{
+    int to[2], from[2];
+    if (pipe(to) != 0 || pipe(from) != 0) {
+        perror("check_kernels: pipe");
+        exit(EXIT_FAILURE);
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(to[0], STDIN_FILENO);
+        dup2(from[1], STDOUT_FILENO);
+        for (int i = 0; i < 2; i++)
+            close(to[i]), close(from[i]);
+        execl("/bin/sh", "sh", "-c", options->emulator, (char *)NULL);
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    options->check.emulator_in = fdopen(to[1], "wb");
+    options->check.emulator_out = fdopen(from[0], "rb");
+    if (child < 0 || options->check.emulator_in == NULL || options->check.emulator_out == NULL) {
+        perror("check_kernels: starting the emulator");
+        exit(EXIT_FAILURE);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    options->check.quick = true;
+    options->row = "avx512";
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.check = {.seed = 1, .report = stdout}};
@@ -82,7 +115,11 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     setvbuf(stdout, NULL, _IOLBF, 0);
 
-    const sco_isa isa = sco_isa_detected();
+    sco_isa isa = sco_isa_detected();
+    if (options.emulator != NULL) {
+        connect_emulator(&options);
+        isa |= SCO_ISA_AVX512 | SCO_ISA_AVX2;
+    }
     const struct sco_case_list *const *lists;
     const size_t list_count = sco_case_lists(&lists);
     size_t passed = 0, failed = unchecked_families(lists, list_count), skipped = 0;
@@ -98,7 +135,7 @@ int main(int argc, char **argv)
             size_t applied = 0;
             for (size_t i = 0; i < lists[l]->count; i++) {
                 const struct sco_case *c = &lists[l]->cases[i];
-                if (runs && !sco_check_applies(c, row, isa))
+                if (runs && !sco_check_applies(&options.check, c, row, isa))
                     continue;
                 applied++;
                 if (options.list) {

@@ -14,10 +14,13 @@ struct sco_check {
     bool quick;   /* fewer lengths, offsets and fills: for emulators */
     FILE *report; /* failures go here; NULL is silent */
     size_t calls; /* of rows under test, so far */
+
+    /* Another program runs the rows on an emulated CPU (emulate_avx512.py has the protocol); NULL: this CPU does. */
+    FILE *emulator_in, *emulator_out;
 };
 
 /* True if the row writes the case's slot when it fills a blank table. */
-bool sco_check_applies(const struct sco_case *c, size_t row, sco_isa isa);
+bool sco_check_applies(const struct sco_check *check, const struct sco_case *c, size_t row, sco_isa isa);
 
 /* Runs the case on the row with every length, fill and placement. Returns how many calls failed; the first few are
  * reported with all it takes to repeat them. Not reentrant: faults are caught by process-wide signal handlers. */

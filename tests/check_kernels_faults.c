@@ -287,7 +287,7 @@ int main(int argc, char **argv)
     size_t passed = 0, failed = 0;
     for (size_t row = 0; row < SCO_LEN(rows); row++)
         for (size_t i = 0; i < SCO_LEN(cases); i++) {
-            if (!sco_check_applies(&cases[i], row, 0))
+            if (!sco_check_applies(&check, &cases[i], row, 0))
                 continue;
             const bool caught = sco_check_row(&check, &cases[i], row, 0) != 0;
             const bool good = caught == (row >= RIGHT_ROWS);

@@ -419,9 +419,66 @@ static bool untouched(const struct situation *at, const struct buffers *b, size_
 enum { MAX_SLOTS = 64 };
 typedef void slot_fn(void);
 
+static void locate(const struct sco_case *c, uint32_t *list, uint32_t *index)
+{
+    const struct sco_case_list *const *lists;
+    const size_t count = sco_case_lists(&lists);
+    for (*list = 0; *list < count; (*list)++)
+        if (c >= lists[*list]->cases && c < lists[*list]->cases + lists[*list]->count) {
+            *index = (uint32_t)(c - lists[*list]->cases);
+            return;
+        }
+}
+
+static void exchange(bool good)
+{
+    if (good)
+        return;
+    fputs("check_kernels: the emulator ended\n", stderr);
+    exit(EXIT_FAILURE);
+}
+
+/* The same on the emulated CPU, which gets copies of the arenas and returns what the call made of them. */
+static bool call_emulated(const struct situation *at, struct buffers *b, uint64_t *address)
+{
+    FILE *in = at->check->emulator_in, *out = at->check->emulator_out;
+    uint32_t head[4] = {0, 0, (uint32_t)at->row, (uint32_t)b->count};
+    uint64_t dim[SCO_CASE_DIMS] = {0};
+    locate(at->c, &head[0], &head[1]);
+    for (size_t i = 0; i < at->c->dim_count; i++)
+        dim[i] = at->dim[i];
+    exchange(fwrite(head, sizeof head, 1, in) == 1 && fwrite(dim, sizeof dim, 1, in) == 1);
+    for (size_t i = 0; i < b->count; i++) {
+        const uint64_t span[2] = {b->arena[i].bytes, (uint64_t)(b->at[i] - b->arena[i].start)};
+        exchange(fwrite(span, sizeof span, 1, in) == 1);
+    }
+    for (size_t i = 0; i < b->count; i++)
+        exchange(fwrite(b->arena[i].start, b->arena[i].bytes, 1, in) == 1);
+    exchange(fflush(in) == 0);
+
+    uint32_t status[2];
+    exchange(fread(status, sizeof status, 1, out) == 1 && fread(address, sizeof *address, 1, out) == 1);
+    for (size_t i = 0; i < b->count; i++)
+        exchange(fread(b->arena[i].start, b->arena[i].bytes, 1, out) == 1);
+    const bool control = (status[1] & 0xffc0u) == 0x1f80u;
+    if (status[0] == 0 && control)
+        return true;
+    if (at->check->report != NULL) {
+        report_header(at, NULL);
+        if (status[0] != 0)
+            fprintf(at->check->report, "exception %u, last page fault at 0x%" PRIx64 "\n", status[0] - 1, *address);
+        else
+            fprintf(at->check->report, "MXCSR is 0x%x\n", status[1]);
+    }
+    return false;
+}
+
 /* Runs the row on placed buffers. False if it faulted or left the control register changed. */
 static bool call(const struct situation *at, struct buffers *b, slot_fn *const ops[])
 {
+    uint64_t address;
+    if (at->check->emulator_in != NULL)
+        return call_emulated(at, b, &address);
     void *buffer[SCO_CASE_OPERANDS];
     for (size_t i = 0; i < b->count; i++)
         buffer[i] = b->at[i];
@@ -549,8 +606,15 @@ static size_t operand_bytes(const struct sco_case *c, const size_t dim[])
     return bytes;
 }
 
-bool sco_check_applies(const struct sco_case *c, size_t row, sco_isa isa)
+bool sco_check_applies(const struct sco_check *check, const struct sco_case *c, size_t row, sco_isa isa)
 {
+    if (check->emulator_in != NULL) { /* even fill() may hold instructions that this CPU lacks */
+        const size_t dim[SCO_CASE_DIMS] = {0};
+        struct buffers none = {.count = 0};
+        struct situation at = {check, c, row, dim, UNIFORM, {false, 0, 0}};
+        uint64_t filled = 0;
+        return call_emulated(&at, &none, &filled) && filled == 1;
+    }
     slot_fn *ops[MAX_SLOTS] = {NULL};
     c->family->rows[row].fill(ops, isa);
     return ops[c->slot] != NULL;
@@ -561,7 +625,8 @@ size_t sco_check_row(struct sco_check *check, const struct sco_case *c, size_t r
     struct run r = {.check = check, .c = c, .row = row};
     struct sigaction old[SCO_LEN(fault_signals)];
     sco_family_pin(c->family, 0, isa, r.scalar);
-    sco_family_pin(c->family, row, isa, r.ops);
+    if (check->emulator_in == NULL)
+        sco_family_pin(c->family, row, isa, r.ops);
     catch_faults(old);
 
     if (c->dim_count == 1) {
