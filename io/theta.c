@@ -599,22 +599,35 @@ static void put_checkpoint(struct sco_msgpack_writer *writer, const struct sco_v
     sco_msgpack_put_uint(writer, step);
 }
 
-enum sco_status sco_velo_theta_write(const struct sco_velo_theta *theta, const char *path, const char *gen_id,
-                                     uint64_t step)
+enum sco_status sco_velo_theta_encode(const struct sco_velo_theta *theta, const char *gen_id, uint64_t step,
+                                      unsigned char **bytes, size_t *size)
 {
     if (strlen(gen_id) > MAX_GEN_ID)
-        return sco_fail(SCO_INVALID, "%s: a gen_id of %zu bytes, at most %d", path, strlen(gen_id), MAX_GEN_ID);
+        return sco_fail(SCO_INVALID, "a gen_id of %zu bytes, at most %d", strlen(gen_id), MAX_GEN_ID);
     struct sco_msgpack_writer writer = {NULL, 0};
     put_checkpoint(&writer, theta, gen_id, step);
     if (writer.size > file_limit)
-        return sco_fail(SCO_INVALID, "%s: %zu bytes, more than the %zu that a reader accepts", path, writer.size,
+        return sco_fail(SCO_INVALID, "%zu bytes of weights, more than the %zu that a reader accepts", writer.size,
                         file_limit);
-    unsigned char *bytes = sco_alloc(writer.size);
-    if (bytes == NULL)
-        return sco_fail(SCO_NOMEM, "%s: no memory for %zu bytes", path, writer.size);
-    writer = (struct sco_msgpack_writer){bytes, 0};
+    unsigned char *memory = sco_alloc(writer.size);
+    if (memory == NULL)
+        return sco_fail(SCO_NOMEM, "no memory for %zu bytes of weights", writer.size);
+    writer = (struct sco_msgpack_writer){memory, 0};
     put_checkpoint(&writer, theta, gen_id, step);
-    const enum sco_status status = sco_file_write(path, bytes, writer.size);
+    *bytes = memory;
+    *size = writer.size;
+    return SCO_OK;
+}
+
+enum sco_status sco_velo_theta_write(const struct sco_velo_theta *theta, const char *path, const char *gen_id,
+                                     uint64_t step)
+{
+    unsigned char *bytes;
+    size_t size;
+    enum sco_status status = sco_velo_theta_encode(theta, gen_id, step, &bytes, &size);
+    if (status != SCO_OK)
+        return sco_fail_context(status, "%s", path);
+    status = sco_file_write(path, bytes, size);
     sco_free(bytes);
     return status;
 }

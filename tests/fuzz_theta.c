@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "io/file.h"
 #include "stepcost/memory.h"
 #include "stepcost/velo.h"
 
@@ -43,16 +41,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(strncmp(sco_error_message(), "fuzz: ", 6) == 0, "the message does not start with the file");
         return 0;
     }
-    char path[64];
-    snprintf(path, sizeof path, "fuzz_theta.%ld.params", (long)getpid());
-    require(sco_velo_theta_write(theta, path, "", 0) == SCO_OK, "what was read cannot be written");
-    require(sco_velo_theta_read(&again, path) == SCO_OK, "what was written cannot be read");
-    unlink(path);
+    unsigned char *bytes;
+    size_t bytes_size;
+    require(sco_velo_theta_encode(theta, "", 0, &bytes, &bytes_size) == SCO_OK, "what was read cannot be written");
+    require(sco_velo_theta_decode(&again, bytes, bytes_size, "again") == SCO_OK, "what was written cannot be read");
+    sco_free(bytes);
     for (size_t i = 0; i < SCO_VELO_ARRAYS; i++) {
         const float *a, *b;
-        const size_t bytes = array_bytes(theta, i, &a);
-        require(bytes == array_bytes(again, i, &b) && memcmp(a, b, bytes) == 0, "an array changed on the way");
-        for (size_t k = 0; k < bytes / sizeof *a; k++)
+        const size_t n = array_bytes(theta, i, &a);
+        require(n == array_bytes(again, i, &b) && memcmp(a, b, n) == 0, "an array changed on the way");
+        for (size_t k = 0; k < n / sizeof *a; k++)
             require(isfinite(a[k]), "a weight that is not finite was accepted");
     }
     sco_velo_theta_destroy(theta);
@@ -123,13 +121,9 @@ int main(int argc, char **argv)
     struct sco_velo_theta *theta;
     unsigned char *whole;
     size_t whole_size;
-    char path[64];
-    snprintf(path, sizeof path, "fuzz_theta.%ld.seed", (long)getpid());
     require(sco_velo_theta_generate(&theta, &generator) == SCO_OK &&
-                sco_velo_theta_write(theta, path, "0123456789abcdef0123456789abcdef", 5620) == SCO_OK &&
-                sco_file_read(path, SIZE_MAX / 4, &whole, &whole_size) == SCO_OK,
+                sco_velo_theta_encode(theta, "0123456789abcdef0123456789abcdef", 5620, &whole, &whole_size) == SCO_OK,
             sco_error_message());
-    unlink(path);
     sco_velo_theta_destroy(theta);
 
     long accepted = 0;

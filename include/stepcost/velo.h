@@ -31,10 +31,15 @@ SCO_API enum sco_status sco_velo_theta_read(struct sco_velo_theta **theta, const
 SCO_API enum sco_status sco_velo_theta_decode(struct sco_velo_theta **theta, const void *bytes, size_t size,
                                               const char *name);
 
-/* Writes the released form to path: a temporary file beside it, synced, then renamed, so that path is always whole.
+/* The released form in memory: *bytes is for sco_free.
  *
- * Layout    as sco_velo_theta_read; keys in the released order, so that a file read and written again has the same
- * bytes. Errors    SCO_INVALID: gen_id longer than 255 bytes; SCO_IO; SCO_NOMEM. */
+ * Layout    as sco_velo_theta_read; keys in the released order, so that a file read and written again has the same bytes.
+ * Errors    SCO_INVALID: gen_id longer than 255 bytes, or more bytes than a reader accepts; SCO_NOMEM. */
+SCO_API enum sco_status sco_velo_theta_encode(const struct sco_velo_theta *theta, const char *gen_id, uint64_t step,
+                                              unsigned char **bytes, size_t *size);
+
+/* The same to path: a temporary file beside it, synced, then renamed, so that path is always whole.
+ * Errors    as sco_velo_theta_encode; SCO_IO. */
 SCO_API enum sco_status sco_velo_theta_write(const struct sco_velo_theta *theta, const char *path, const char *gen_id,
                                              uint64_t step);
 
