@@ -20,13 +20,14 @@ enum {
     MAX_LENGTH = 67,      /* 2 * 32 + 3: two unrolled iterations of the widest row, and a tail */
     REPORTS = 3,          /* per case and row */
     SLACK = 64,           /* room to shift an operand within a cache line */
-    CACHE_LINE = 64
+    CACHE_LINE = 64,
+    PAST_16_BITS = 65537
 };
 
 /* Sizes around tiles and caches: two or three vectors of unrolled code, 4 KiB pages, L1 and L2. */
-static const size_t large_lengths[] = {95,   96,   97,   127,  128,  129,   255,   256,   257,   511,
-                                       512,  513,  1023, 1024, 1025, 1039,  2047,  2048,  2049,  4095,
-                                       4096, 4097, 5000, 8191, 8193, 12287, 12289, 65535, 65537, 262147};
+static const size_t large_lengths[] = {95,   96,   97,   127,  128,  129,   255,   256,   257,          511,
+                                       512,  513,  1023, 1024, 1025, 1039,  2047,  2048,  2049,         4095,
+                                       4096, 4097, 5000, 8191, 8193, 12287, 12289, 65535, PAST_16_BITS, 262147};
 enum { LARGE_BYTES = 24 << 20 }; /* longer lengths are left out where all operands together take more */
 
 enum fill { UNIFORM, NORMAL, DENORMAL, SIGNED_ZERO, INFINITE, NOT_A_NUMBER, HUGE_TINY, ALL_EQUAL, FILLS };
@@ -632,9 +633,11 @@ size_t sco_check_row(struct sco_check *check, const struct sco_case *c, size_t r
     if (c->dim_count == 1) {
         for (size_t n = 0; n <= MAX_LENGTH; n += check->quick && n >= 20 ? 7 : 1)
             run_dims(&r, &n, true);
-        for (size_t i = 0; i < SCO_LEN(large_lengths) && !(check->quick && large_lengths[i] > 4097); i++)
-            if (operand_bytes(c, &large_lengths[i]) <= LARGE_BYTES)
-                run_dims(&r, &large_lengths[i], false);
+        for (size_t i = 0; i < SCO_LEN(large_lengths); i++) {
+            const size_t n = large_lengths[i];
+            if (operand_bytes(c, &n) <= LARGE_BYTES && (!check->quick || n <= 1025 || n == PAST_16_BITS))
+                run_dims(&r, &n, false);
+        }
     }
     for (size_t i = 0; i < c->shape_count; i++)
         run_dims(&r, c->shapes[i], operand_bytes(c, c->shapes[i]) <= 1 << 16);
