@@ -58,8 +58,8 @@ struct array_spec {
         "rnn_params/" layer "/" name, {"rnn_params", layer, name}, rank, {__VA_ARGS__}, rule, scale                    \
     }
 
-/* In the order of the released file: sorted as strings, but for the named tuple (hidden, cell). Some keep no use:
- * rnn_params/linear is evaluated by the reference and its result dropped. It is part of the format all the same. */
+/* In the order of the released file: sorted as strings, but for the named tuple (hidden, cell). rnn_params/linear
+ * is part of the format although the reference drops what it computes with it. */
 static const struct array_spec specs[SCO_VELO_ARRAYS] = {
     FF("b0", 2, 0.5, N(4)),
     FF("b1", 2, 0.5, N(4)),
@@ -105,7 +105,7 @@ enum { ARRAY_B0 = 0, ARRAY_HIDDEN = 19 };
 struct sco_velo_theta {
     size_t hidden, experts;
     float *memory; /* all arrays, each at a 64-byte boundary */
-    const float *array[SCO_VELO_ARRAYS];
+    float *array[SCO_VELO_ARRAYS];
     char origin[];
 };
 
@@ -123,7 +123,7 @@ static size_t array_elements(const struct array_spec *spec, size_t hidden, size_
     return n;
 }
 
-/* A theta whose arrays have contents still to be written through array_of(). */
+/* A theta whose arrays are still to be written. */
 static enum sco_status theta_create(struct sco_velo_theta **out, size_t hidden, size_t experts, const char *origin)
 {
     const size_t per_line = SCO_ALIGN / sizeof(float);
@@ -149,11 +149,6 @@ static enum sco_status theta_create(struct sco_velo_theta **out, size_t hidden, 
     memcpy(theta->origin, origin, origin_bytes);
     *out = theta;
     return SCO_OK;
-}
-
-static float *array_of(struct sco_velo_theta *theta, size_t index)
-{
-    return theta->memory + (theta->array[index] - theta->memory);
 }
 
 void sco_velo_theta_destroy(struct sco_velo_theta *theta)
@@ -324,7 +319,7 @@ static enum sco_status read_theta(struct reader *reader, size_t like, unsigned d
     if (status != SCO_OK) {
         char prefix[64];
         prefix_of(prefix, sizeof prefix, like, depth);
-        return sco_fail_context(status, "weights '%s'", prefix);
+        return sco_fail_context(status, "map '%s'", depth == 0 ? "theta" : prefix);
     }
     for (; pairs > 0; pairs--) {
         const char *key;
@@ -508,8 +503,8 @@ enum sco_status sco_velo_theta_decode(struct sco_velo_theta **out, const void *b
     }
     status = theta_create(&theta, hidden, experts, origin);
     for (size_t i = 0; i < SCO_VELO_ARRAYS && status == SCO_OK; i++)
-        status = copy_array(&specs[i], &reader.found[i], bytes, array_of(theta, i),
-                            array_elements(&specs[i], hidden, experts));
+        status =
+            copy_array(&specs[i], &reader.found[i], bytes, theta->array[i], array_elements(&specs[i], hidden, experts));
 out:
     free(origin);
     if (status != SCO_OK) {
@@ -687,7 +682,7 @@ enum sco_status sco_velo_theta_generate(struct sco_velo_theta **out, const struc
         const float scale = generator_scale(spec, hidden, experts);
         const uint64_t seed = fnv1a(spec->path) + generator->seed;
         const size_t n = array_elements(spec, hidden, experts);
-        float *array = array_of(theta, a);
+        float *array = theta->array[a];
         for (size_t i = 0; i < n; i++) {
             const float u = (float)(splitmix64(seed, i) >> 40) * 0x1p-24f - 0.5f;
             float value = 2 * u * scale + add;
