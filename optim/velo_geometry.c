@@ -5,14 +5,14 @@
 
 #include "optim/velo_optim.h"
 
-/* Elements of a block. The sweep over all planes reads 24 B per element: 384 KiB is a share of a 1 MiB L2, and two
- * threads are balanced to a block in a hundred on a tensor of the size that fits an L3. Row sums need only g, and leave
- * one vector of column sums per block: larger blocks, fewer vectors to add up. */
-enum { ELEMENTS = 16384, SUM_ELEMENTS = 131072 };
+/* Elements of a block. Every call starts streams that prefetchers must find again and folds 28 sums, which blocks of half
+ * the size show; those of twice the size do not, and balance threads worse. Row sums need only g, and leave a vector of
+ * column sums per block: larger blocks, fewer vectors to add up. */
+enum { ELEMENTS = 32768, SUM_ELEMENTS = 131072 };
 
-/* Widest block: the seven column vectors of the MLP sweep (three factors, four hidden) are walked once per row and
- * should stay in L1. */
-enum { WIDTH = 1024, SUM_WIDTH = 4096 };
+/* Widest block. The seven column vectors of the MLP sweep (three factors, four hidden) are walked once per row, and come
+ * from L2 as fast as they are used; streams broken after fewer columns cost more than what L1 would save. */
+enum { WIDTH = 2048, SUM_WIDTH = 4096 };
 
 /* Interleaved panels taken together: one cache line of them. */
 enum { INTERLEAVE = 16 };

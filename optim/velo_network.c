@@ -12,7 +12,6 @@
 #include "optim/velo_optim.h"
 #include "stepcost/memory.h"
 
-
 static size_t padded(size_t n)
 {
     return sco_gemm_packed_count(1, n);

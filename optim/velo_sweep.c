@@ -6,9 +6,8 @@
  *   statistics   sums of squares of the features; normalisers folded into the first layer            20 B
  *   MLP          new p, m, v                                                                         44 B
  *
- * A tensor larger than the cache is walked in ascending, descending, ascending order of blocks, so that each sweep begins
- * where the one before has ended; within a block the order is always ascending, which prefetchers need. Each thread has
- * the same part of the group in every phase. */
+ * Each thread has the same part of the group in every phase. Blocks are walked in ascending order in all of them: to
+ * begin a sweep of a tensor larger than the cache where the one before has ended was no faster. */
 #include <math.h>
 #include <string.h>
 
@@ -548,7 +547,7 @@ void sco_velo_sweep_run(struct velo *velo, const struct velo_group *groups, size
         sco_velo_lap(velo, rank, VELO_ACCUMULATE);
 
         share(velo->block_work, head->block, last->block + last->block_count, rank, size, &begin, &end);
-        for (size_t i = end; i-- > begin;) {
+        for (size_t i = begin; i < end; i++) {
             const struct velo_tensor *tensor = &velo->tensors[velo->blocks[i].tensor];
             statistics_block(velo, &velo->blocks[i], tensor->sums + (i - tensor->block) * SCO_VELO_SUMS, tile);
         }
