@@ -145,8 +145,12 @@ struct sco_velo_ops {
 
 #define SCO_VELO_ROWS(ROW)                                                                                             \
     ROW(velo, scalar, 0)                                                                                               \
+    SCO_HWY(ROW(velo, hwy, SCO_USE_HWY))                                                                               \
     SCO_X86(ROW(velo, avx2, SCO_ISA_AVX2))                                                                             \
-    SCO_X86(ROW(velo, avx512, SCO_ISA_AVX512))
+    SCO_X86(ROW(velo, avx512, SCO_ISA_AVX512))                                                                         \
+    SCO_ARM64(ROW(velo, neon, SCO_ISA_NEON))
+SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(velo, SCO_VELO_ROWS)
+SCO_END_DECLS
 
 #endif
