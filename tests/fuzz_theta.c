@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Hostile checkpoints. With clang and -DSTEPCOST_FUZZ=ON this is a libFuzzer target (fuzz_theta CORPUS). Otherwise main() below
- * feeds it a fixed number of mutants, made from a seed by edits that respect the format more often than not:
+ * Hostile checkpoints. As a libFuzzer target:
+ *   cmake -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DSTEPCOST_FUZZ=ON
+ *         -DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link,address,undefined   (then fuzz_theta CORPUS)
+ * Otherwise main() below makes a fixed number of mutants of a seed, by edits that respect the format more often than not:
  *   fuzz_theta [MUTANTS [SEED]]
  * Whatever is accepted must be whole: finite, readable to the last element, and the same after being written and read. */
 #include <math.h>
