@@ -473,7 +473,7 @@ static char folder[32], path[64];
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/stepcost-test-XXXXXX");
+    strcpy(folder, "stepcost-test-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(path, sizeof path, "%s/state", folder);

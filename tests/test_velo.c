@@ -453,7 +453,7 @@ static void test_save(void **state)
 {
     (void)state;
     struct sco_ctx *ctx = open_ctx(NULL, 2);
-    char path[] = "/tmp/test_velo_XXXXXX";
+    char path[] = "test_velo_XXXXXX";
     const int file = mkstemp(path);
     assert_true(file >= 0);
     close(file);

@@ -224,8 +224,8 @@ SCO_API enum sco_status sco_optim_cost_model(const struct sco_optim_config *conf
  * __metadata__ has version, CRC-32 of the whole file, kind, the hyper-parameters that the state depends on, step and
  * skip counts, names and shapes. Arrays are in the optimizer's own layout.
  *
- *   save   writes a temporary file in the same folder, syncs it, renames it to path, syncs the folder: path is the old file
- *          or the complete new one at every moment. A step begun and not finished is not taken up by load.
+ *   save   writes a temporary file in the same folder, syncs it, renames it to path, syncs the folder: path is the old
+ *          file or the complete new one at every moment. A step begun and not finished is not taken up by load.
  *   load   into an optimizer of the same kind, configuration and shapes. Steps on from there have the bits of a run
  *          that was never interrupted.
  *
