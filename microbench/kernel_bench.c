@@ -293,7 +293,7 @@ static enum sco_status bench_init(struct bench *bench, size_t bytes, const struc
     const enum sco_roof_pattern pattern = pattern_of(&bench->buffers[0]);
     status = sco_roof_set_init(&bench->roofs, bench->ctx, bench->threads * bytes / (4 * pattern_arrays(pattern)));
     if (status == SCO_OK) {
-        bench->roof = (struct sco_roof_run){&bench->roofs, pattern, 1, false};
+        bench->roof = (struct sco_roof_run){&bench->roofs, pattern, bench->roofs.n, 1, false};
         bench->roof.repeats = repeats_for(time_once(sco_roof_step, &bench->roof), sco_roof_step, &bench->roof);
         bench->roof_lane = (struct sco_lane){.argument = &bench->roof, .step = sco_roof_step};
     }

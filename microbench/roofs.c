@@ -81,7 +81,7 @@ static void roof_block(size_t rank, size_t size, void *argument)
     const struct sco_roof_set *set = run->set;
     float *const *x = set->array;
     size_t begin, end;
-    line_block(set->n, rank, size, &begin, &end);
+    line_block(run->n, rank, size, &begin, &end);
     const size_t n = end - begin;
     float *const m[3] = {x[ARRAY_M0] + begin, x[ARRAY_M1] + begin, x[ARRAY_M2] + begin};
     float *const p = x[ARRAY_P] + begin, *const v = x[ARRAY_V] + begin;
@@ -125,10 +125,10 @@ static double best_ns(struct sco_roof_run *run)
 /* Above this many elements a fork and a join are nothing beside the work. */
 enum { ALONE_ELEMENTS = 1 << 17 };
 
-void sco_roof_run_init(struct sco_roof_run *run, struct sco_roof_set *set, enum sco_roof_pattern pattern)
+void sco_roof_run_init(struct sco_roof_run *run, struct sco_roof_set *set, enum sco_roof_pattern pattern, size_t n)
 {
-    *run = (struct sco_roof_run){set, pattern, 1, false};
-    if (sco_team_size(set->team) == 1 || set->n > ALONE_ELEMENTS)
+    *run = (struct sco_roof_run){set, pattern, n, 1, false};
+    if (sco_team_size(set->team) == 1 || n > ALONE_ELEMENTS)
         return;
     const double together = best_ns(run);
     run->alone = true;

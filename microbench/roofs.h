@@ -23,11 +23,12 @@ void sco_roof_set_free(struct sco_roof_set *set);
 struct sco_roof_run {
     struct sco_roof_set *set;
     enum sco_roof_pattern pattern;
+    size_t n;       /* elements of each array, at most the set's */
     size_t repeats; /* passes over the arrays in one step */
     bool alone;     /* rank 0 does it all: forking and joining costs more than it saves */
 };
 /* Decides alone by trying both. */
-void sco_roof_run_init(struct sco_roof_run *run, struct sco_roof_set *set, enum sco_roof_pattern pattern);
+void sco_roof_run_init(struct sco_roof_run *run, struct sco_roof_set *set, enum sco_roof_pattern pattern, size_t n);
 enum sco_status sco_roof_step(void *argument); /* a struct sco_roof_run */
 
 /* Multiply-adds in registers on every rank at once, GFLOP/s of the whole team: the best of a few bursts. row: index in
