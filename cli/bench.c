@@ -125,10 +125,16 @@ static int measure(const struct arguments *a, struct sco_ctx *ctx, struct cli_ou
     if (status == SCO_OK)
         status = sco_environment_create(&environment, ctx);
     if (status == SCO_OK)
-        status = sco_bench_run(&report, ctx, &bench);
-    cli_progress_end();
+        status = sco_bench_check_options(ctx, &bench);
     if (status != SCO_OK)
         code = cli_fail_status(status);
+    if (code == CLI_OK) {
+        status = sco_bench_run(&report, ctx, &bench);
+        cli_progress_end();
+        /* The options have been checked: what is still invalid is a row. */
+        if (status != SCO_OK)
+            code = cli_fail(status == SCO_INVALID ? CLI_FAILED : cli_exit_code(status), "%s", sco_error_message());
+    }
     if (code == CLI_OK) {
         if (json->file != stdout)
             print_table(environment, report);

@@ -280,48 +280,58 @@ static void print_table(const struct selection *selection, const struct sco_envi
 
 /* ---- The verb ---- */
 
-static int measure(const struct arguments *a, const struct selection *selection, struct cli_output *json)
+/* Files that the report goes to. Open before the measurement starts: a path that cannot be written is told at once. */
+struct outputs {
+    struct cli_output json;
+};
+
+static int write_reports(struct outputs *outputs, json_t *report)
+{
+    int code = CLI_OK;
+    if (outputs->json.file != NULL)
+        code = cli_report_write(outputs->json.file, outputs->json.path, json_incref(report));
+    if (code == CLI_OK)
+        code = cli_output_commit(&outputs->json);
+    json_decref(report);
+    return code;
+}
+
+/* A workload that was named and does not fit is a failure; one that "all" stands for is not, as long as another does. */
+static int refusal_code(const struct selection *selection, const struct sco_cost_report *report)
+{
+    if (report->refusal_count == 0 || (selection->all_workloads && report->row_count > 0))
+        return CLI_OK;
+    return cli_fail(CLI_ENVIRONMENT, "%s with %s %s", report->refusals[0].workload,
+                    sco_optim_name(report->refusals[0].kind), report->refusals[0].why);
+}
+
+static int measure(const struct sco_cost_options *cost, size_t threads, const struct selection *selection,
+                   struct outputs *outputs)
 {
     struct sco_ctx *ctx = NULL;
     struct sco_environment *environment = NULL;
     struct sco_cost_report *report = NULL;
-    const struct sco_cost_options cost = {
-        .workloads = selection->workloads,
-        .workload_count = selection->workload_count,
-        .kinds = selection->kinds,
-        .kind_count = selection->kind_count,
-        .theta = selection->theta,
-        .num_steps = a->num_steps,
-        .nonfinite = a->nonfinite,
-        .seconds = a->seconds,
-        .max_params = a->max_params,
-        .sweep = a->json != NULL && !a->no_sweep,
-        .progress = cli_progress,
-    };
     int code = CLI_OK;
-    enum sco_status status = sco_ctx_create(&ctx, &(struct sco_ctx_options){.threads = a->threads});
+    enum sco_status status = sco_ctx_create(&ctx, &(struct sco_ctx_options){.threads = threads});
     if (status == SCO_OK)
         status = sco_environment_create(&environment, ctx);
     if (status != SCO_OK)
         code = cli_fail_status(status);
     if (code == CLI_OK) {
-        status = sco_cost_run(&report, ctx, &cost);
+        status = sco_cost_run(&report, ctx, cost);
         cli_progress_end();
-        /* What could be wrong with the arguments has been refused by now: this is a step that disagrees with the scalar one. */
+        /* What could be wrong with the arguments has been refused by now: this is a step that disagrees with the scalar
+         * one. */
         if (status != SCO_OK)
             code = cli_fail(status == SCO_INVALID ? CLI_FAILED : cli_exit_code(status), "%s", sco_error_message());
     }
     if (code == CLI_OK) {
-        if (json->file != stdout)
+        if (outputs->json.file != stdout)
             print_table(selection, environment, report);
-        if (json->file != NULL)
-            code = cli_report_write(json->file, json->path, cli_report_cost(ctx, environment, report));
-        if (code == CLI_OK)
-            code = cli_output_commit(json);
-        if (code == CLI_OK && report->refusal_count > 0 && (!selection->all_workloads || report->row_count == 0))
-            code = cli_fail(CLI_ENVIRONMENT, "%s with %s %s", report->refusals[0].workload,
-                            sco_optim_name(report->refusals[0].kind), report->refusals[0].why);
+        code = write_reports(outputs, cli_report_cost(ctx, environment, report));
     }
+    if (code == CLI_OK)
+        code = refusal_code(selection, report);
     sco_cost_report_destroy(report);
     sco_environment_destroy(environment);
     sco_ctx_destroy(ctx);
@@ -335,17 +345,31 @@ static int run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
 
     struct selection selection = {0};
-    struct cli_output json = {0};
+    struct outputs outputs = {0};
     int code = for_each_word(a.optimizers, select_optimizer, &selection);
     if (code == CLI_OK)
         code = for_each_word(a.workloads, select_workload, &selection);
     if (code == CLI_OK)
         code = load_weights(&selection, a.weights);
     if (code == CLI_OK)
-        code = cli_output_open(&json, a.json);
-    if (code == CLI_OK)
-        code = measure(&a, &selection, &json);
-    cli_output_discard(&json);
+        code = cli_output_open(&outputs.json, a.json);
+    if (code == CLI_OK) {
+        const struct sco_cost_options cost = {
+            .workloads = selection.workloads,
+            .workload_count = selection.workload_count,
+            .kinds = selection.kinds,
+            .kind_count = selection.kind_count,
+            .theta = selection.theta,
+            .num_steps = a.num_steps,
+            .nonfinite = a.nonfinite,
+            .seconds = a.seconds,
+            .max_params = a.max_params,
+            .sweep = outputs.json.file != NULL && !a.no_sweep,
+            .progress = cli_progress,
+        };
+        code = measure(&cost, a.threads, &selection, &outputs);
+    }
+    cli_output_discard(&outputs.json);
     selection_free(&selection);
     return code;
 }

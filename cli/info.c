@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/report/report.h"
+#include "stepcost/counters.h"
 #include "stepcost/ctx.h"
 #include "stepcost/microbench.h"
 #include "stepcost/topology.h"
@@ -75,6 +77,20 @@ static void print_kernels(const struct sco_ctx *ctx)
     }
 }
 
+static void print_counters(void)
+{
+    const size_t bytes = sco_counters_describe(NULL, 0);
+    char *text = malloc(bytes);
+    printf("%sCounters%s\n", cli_bold(), cli_plain());
+    if (text == NULL)
+        return;
+    sco_counters_describe(text, bytes);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
+        if (line[0] != '\0')
+            printf("  %s\n", line);
+    free(text);
+}
+
 static void print_text(struct sco_ctx *ctx, const struct sco_environment *e)
 {
     const struct sco_topology *topology = sco_ctx_topology(ctx);
@@ -106,6 +122,8 @@ static void print_text(struct sco_ctx *ctx, const struct sco_environment *e)
     print_row("huge pages", e->huge_pages);
 
     print_kernels(ctx);
+
+    print_counters();
 
     printf("%sTimer%s\n", bold, plain);
     printf("  %-16s %.1f ns, resolution %.1f ns\n", "overhead", e->clock_overhead_ns, e->clock_resolution_ns);

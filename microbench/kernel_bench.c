@@ -435,17 +435,28 @@ static enum sco_status bench_run(struct sco_bench_report *report, struct sco_ctx
     return status;
 }
 
-enum sco_status sco_bench_run(struct sco_bench_report **report, struct sco_ctx *ctx,
-                              const struct sco_bench_options *options)
+static size_t count_cells(const struct sco_bench_options *options)
 {
     size_t cells = 0;
     const struct sco_case *c;
     for (size_t i = 0; (c = case_at(i)) != NULL; i++)
         cells += selected(c, options) ? options->size_count : 0;
-    if (cells == 0)
+    return cells;
+}
+
+enum sco_status sco_bench_check_options(const struct sco_ctx *ctx, const struct sco_bench_options *options)
+{
+    if (count_cells(options) == 0)
         return sco_fail(SCO_INVALID, "no kernel case matches \"%s\"; see stepcost bench --list",
                         options->filter != NULL ? options->filter : "");
-    enum sco_status status = options->rows != NULL ? check_rows(options->rows, sco_ctx_isa(ctx)) : SCO_OK;
+    return options->rows != NULL ? check_rows(options->rows, sco_ctx_isa(ctx)) : SCO_OK;
+}
+
+enum sco_status sco_bench_run(struct sco_bench_report **report, struct sco_ctx *ctx,
+                              const struct sco_bench_options *options)
+{
+    const size_t cells = count_cells(options);
+    enum sco_status status = sco_bench_check_options(ctx, options);
     if (status != SCO_OK)
         return status;
     struct sco_bench_report *r = calloc(1, sizeof *r);

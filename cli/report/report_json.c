@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 #include "cli/report/report.h"
+#include "stepcost/counters.h"
 #include "stepcost/topology.h"
 
 enum { SCHEMA = 1, DIGITS = 9 };
@@ -55,12 +56,31 @@ json_t *cli_report_context(struct sco_ctx *ctx, const struct sco_environment *e)
         e->load_average);
 }
 
+/* Each event in a set of its own: what can be read at all, not what can be read at once. */
+static json_t *report_counters(void)
+{
+    static const char *const names[] = {"PAPI_TOT_CYC", "PAPI_TOT_INS", "PAPI_L1_DCM",       "PAPI_L2_DCM",
+                                        "PAPI_L3_TCM",  "PAPI_FP_OPS",  "perf::PAGE-FAULTS", "perf::TASK-CLOCK"};
+    json_t *array = json_array();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct sco_counters *counters;
+        if (sco_counters_open(&counters, &names[i], 1) != SCO_OK)
+            continue;
+        const struct sco_counter event = sco_counters_event(counters, 0);
+        json_array_append_new(array, json_pack("{s:s, s:b, s:s, s:s}", "name", event.name, "available",
+                                               event.source != SCO_COUNTER_ABSENT, "source",
+                                               sco_counter_source_name(event.source), "reason", event.reason));
+        sco_counters_close(counters);
+    }
+    return array;
+}
+
 json_t *cli_report_info(struct sco_ctx *ctx, const struct sco_environment *environment)
 {
     char levels[64];
-    return json_pack("{s:i, s:s, s:s, s:o}", "schema", SCHEMA, "report", "info", "isa_detected",
-                     sco_isa_format(sco_isa_detected(), levels, sizeof levels), "context",
-                     cli_report_context(ctx, environment));
+    return json_pack("{s:i, s:s, s:s, s:o, s:o}", "schema", SCHEMA, "report", "info", "isa_detected",
+                     sco_isa_format(sco_isa_detected(), levels, sizeof levels), "counters", report_counters(),
+                     "context", cli_report_context(ctx, environment));
 }
 
 static json_t *interval(double low, double high)

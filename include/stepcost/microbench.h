@@ -236,10 +236,14 @@ SCO_API const char *sco_bench_case(size_t index);
 SCO_API enum sco_status sco_bench_sizes(struct sco_ctx *ctx, const char *words, struct sco_bench_size *sizes,
                                         size_t capacity, size_t *count);
 
+/* What sco_bench_run would refuse of its options.
+ * Errors    SCO_INVALID: no case matches the filter, or an unknown row; SCO_UNSUPPORTED: a named row cannot run here. */
+SCO_API enum sco_status sco_bench_check_options(const struct sco_ctx *ctx, const struct sco_bench_options *options);
+
 /* Checks each selected row of each selected case against the scalar row (or the case's oracle) and then times it, every
- * thread on operands of its own.
- * Errors    SCO_INVALID: no case matches, unknown row, or a row is wrong (the message names case, row, operand, index
- * and values: nothing wrong is ever timed); SCO_UNSUPPORTED: a named row cannot run here; SCO_NOMEM. */
+ * thread on operands of its own. A call that takes longer than 0.2 s is timed once.
+ * Errors    as sco_bench_check_options; SCO_INVALID: a row is wrong (the message names case, row, operand, index and
+ *           values: nothing wrong is ever timed); SCO_NOMEM. */
 SCO_API enum sco_status sco_bench_run(struct sco_bench_report **report, struct sco_ctx *ctx,
                                       const struct sco_bench_options *options);
 SCO_API void sco_bench_report_destroy(struct sco_bench_report *report); /* NULL is a no-op */
