@@ -394,25 +394,29 @@ static bool bounded(const struct situation *at, const struct buffers *b, size_t 
     return false;
 }
 
+/* First byte of [from, to) that is no canary, or to. Comparing the range with itself one byte on is fast where all is well. */
+static const unsigned char *first_touched(const unsigned char *from, const unsigned char *to)
+{
+    if (from == to || (*from == CANARY && memcmp(from, from + 1, (size_t)(to - from) - 1) == 0))
+        return to;
+    while (*from == CANARY)
+        from++;
+    return from;
+}
+
 static bool untouched(const struct situation *at, const struct buffers *b, size_t which)
 {
     const struct arena *arena = &b->arena[which];
-    const unsigned char *end = b->at[which] + bytes_of(&b->operand[which]);
-    for (const unsigned char *byte = arena->start; byte < arena->start + arena->bytes; byte++) {
-        if (byte == b->at[which])
-            byte = end;
-        if (byte == arena->start + arena->bytes)
-            break;
-        if (*byte == CANARY)
-            continue;
-        if (at->check->report != NULL) {
-            report_header(at, b->operand[which].name);
-            fprintf(at->check->report, "wrote 0x%02x %td bytes %s the operand\n", *byte,
-                    byte < b->at[which] ? b->at[which] - byte : byte - end, byte < b->at[which] ? "before" : "past");
-        }
-        return false;
+    const unsigned char *begin = b->at[which], *end = begin + bytes_of(&b->operand[which]);
+    const unsigned char *before = first_touched(arena->start, begin);
+    const unsigned char *past = first_touched(end, arena->start + arena->bytes);
+    const bool early = before != begin, late = past != arena->start + arena->bytes;
+    if ((early || late) && at->check->report != NULL) {
+        report_header(at, b->operand[which].name);
+        fprintf(at->check->report, "wrote 0x%02x %td bytes %s the operand\n", early ? *before : *past,
+                early ? begin - before : past - end, early ? "before" : "past");
     }
-    return true;
+    return !early && !late;
 }
 
 /* ---- One call, one case ---------------------------------------------------------------------------------------- */
