@@ -10,6 +10,9 @@
  * column sums per block: larger blocks, fewer vectors to add up. */
 enum { ELEMENTS = 32768, SUM_ELEMENTS = 131072 };
 
+/* A tensor too small for that is cut into so many blocks, so that threads share it, of at least so many elements. */
+enum { SMALL_BLOCKS = 8, LEAST_ELEMENTS = 2048 };
+
 /* Widest block. The seven column vectors of the MLP sweep (three factors, four hidden) are walked once per row, and come
  * from L2 as fast as they are used; streams broken after fewer columns cost more than what L1 would save. */
 enum { WIDTH = 2048, SUM_WIDTH = 4096 };
@@ -103,11 +106,17 @@ size_t sco_velo_vector_index(const struct velo_shape *shape, const struct sco_te
     return position;
 }
 
+static size_t block_elements(size_t n, size_t most)
+{
+    const size_t share = n / SMALL_BLOCKS;
+    return share < LEAST_ELEMENTS ? LEAST_ELEMENTS : share < most ? share : most;
+}
+
 struct velo_cut sco_velo_cut_make(const struct velo_shape *shape, enum velo_sweep sweep)
 {
     /* Gathering writes what the sweep reads, so an interleaved block has the size of the smaller kind in both sweeps. */
     const bool interleaved = shape->inner > 1, large = sweep == VELO_SUM_SWEEP && !interleaved;
-    const size_t limit = large ? SUM_ELEMENTS : ELEMENTS;
+    const size_t limit = block_elements(shape->n, large ? SUM_ELEMENTS : ELEMENTS);
     if (shape->n == 0 || (sweep == VELO_SUM_SWEEP && !shape->factored))
         return (struct velo_cut){.panels = 1, .rows = 1, .cols = 1};
     struct velo_cut cut = {.panels = 1};

@@ -425,6 +425,9 @@ static enum sco_status velo_prepare(struct sco_optim *optim, float loss)
     return SCO_OK;
 }
 
+/* An element costs about as much as ten of an element-wise kind, by which sco_optim_run decides on a fork-join. */
+enum { ELEMENT_WORK = 10 };
+
 struct sweep_call {
     struct velo *velo;
     const struct velo_group *groups;
@@ -451,7 +454,7 @@ static void velo_apply(struct sco_optim *optim, size_t tensor, float *p, const f
     struct sweep_call call = {velo, &group, 1};
     take_arguments(velo, tensor, p, g);
     velo->lap = sco_clock_ns();
-    sco_optim_run(optim, optim->elements[tensor], sweep_body, &call);
+    sco_optim_run(optim, optim->elements[tensor] * ELEMENT_WORK, sweep_body, &call);
 }
 
 static void velo_step(struct sco_optim *optim, float *const *p, const float *const *g)
@@ -461,7 +464,7 @@ static void velo_step(struct sco_optim *optim, float *const *p, const float *con
     for (size_t t = 0; t < velo->count; t++)
         take_arguments(velo, t, p[t], g[t]);
     velo->lap = sco_clock_ns();
-    sco_optim_run(optim, optim->total_elements, sweep_body, &call);
+    sco_optim_run(optim, optim->total_elements * ELEMENT_WORK, sweep_body, &call);
 }
 
 /* ---- State ---- */
