@@ -51,9 +51,12 @@ struct sco_gemm_ops {
 
 #define SCO_GEMM_ROWS(ROW)                                                                                             \
     ROW(gemm, scalar, 0)                                                                                               \
+    SCO_HWY(ROW(gemm, hwy, SCO_USE_HWY))                                                                               \
     SCO_X86(ROW(gemm, avx2, SCO_ISA_AVX2))                                                                             \
     SCO_X86(ROW(gemm, avx512, SCO_ISA_AVX512))                                                                         \
     SCO_ARM64(ROW(gemm, neon, SCO_ISA_NEON))
+SCO_BEGIN_DECLS
 SCO_FAMILY_DECLARE(gemm, SCO_GEMM_ROWS)
+SCO_END_DECLS
 
 #endif
