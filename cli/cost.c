@@ -9,7 +9,7 @@
 #include "stepcost/shapes.h"
 #include "stepcost/velo.h"
 
-enum { KEY_NO_SWEEP = 256, KEY_NUM_STEPS, KEY_NONFINITE, KEY_MAX_PARAMS };
+enum { KEY_NO_SWEEP = 256, KEY_HTML, KEY_NUM_STEPS, KEY_NONFINITE, KEY_MAX_PARAMS };
 enum { MAX_WORKLOADS = 64, ALL_WORKLOADS = 4 };
 
 static const struct argp_option options[] = {
@@ -17,6 +17,7 @@ static const struct argp_option options[] = {
     {"optimizer", 'o', "LIST", 0, "all, or names such as adam,velo (default: all)", 0},
     {"threads", 't', "N", 0, "Threads (default: one per allowed core)", 0},
     {"json", 'j', "FILE", 0, "Write the report as JSON (docs/json.md); - is standard output", 0},
+    {"html", KEY_HTML, "FILE", 0, "Write the report as one page for a browser; - is standard output", 0},
     {"seconds", 's', "BUDGET", 0, "Time to spend measuring, about (default: 75)", 0},
     {"max-params", KEY_MAX_PARAMS, "N", 0, "Shorten longer lists to N parameters, and say so", 0},
     {"weights", 'W', "FILE", 0, "VeLO's weights (default: generated, good for cost only)", 0},
@@ -28,7 +29,7 @@ static const struct argp_option options[] = {
 };
 
 struct arguments {
-    const char *workloads, *optimizers, *json, *weights;
+    const char *workloads, *optimizers, *json, *html, *weights;
     size_t threads, max_params;
     uint64_t num_steps;
     double seconds;
@@ -45,6 +46,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 't': a->threads = cli_number(argument, "threads", 1, 65536, state); return 0;
     case 'j': a->json = argument; return 0;
     case 's': a->seconds = cli_seconds(argument, "seconds", state); return 0;
+    case KEY_HTML: a->html = argument; return 0;
     case 'W': a->weights = argument; return 0;
     case KEY_MAX_PARAMS: a->max_params = cli_number(argument, "max-params", 1, (uint64_t)1 << 50, state); return 0;
     case KEY_NUM_STEPS: a->num_steps = cli_number(argument, "num-steps", 1, UINT32_MAX, state); return 0;
@@ -75,6 +77,7 @@ static const struct argp argp = {
         "  stepcost cost\n"
         "  stepcost cost --workload resnet50,ogbg --optimizer adam,velo --threads 1\n"
         "  stepcost cost --workload shapes.json --json cost.json\n"
+        "  stepcost cost --html cost.html\n"
         "  stepcost cost --workload dlrm --max-params 100000000\n\n"
         "FILE is a JSON list of {\"name\": text, \"shape\": [sizes]}. A built-in workload that does not fit in memory "
         "is left out of \"all\" and reported; one that was named is refused with exit status 3.\n\n" CLI_EXIT_TEXT,
@@ -282,16 +285,68 @@ static void print_table(const struct selection *selection, const struct sco_envi
 
 /* Files that the report goes to. Open before the measurement starts: a path that cannot be written is told at once. */
 struct outputs {
-    struct cli_output json;
+    struct cli_output json, html;
+    char *command; /* that makes the report again */
 };
+
+/* A word as a shell reads it back. */
+static void quote(FILE *out, const char *word)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+,./:@%";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
+/* The command line, with the variables that it depended on. NULL when memory ran out. argv[0] is "stepcost cost". */
+static char *command_text(int argc, char **argv)
+{
+    static const char *const variables[] = {"STEPCOST_THREADS", "STEPCOST_ISA", "STEPCOST_ROW"};
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *value = getenv(variables[i]);
+        if (value == NULL || value[0] == '\0')
+            continue;
+        fprintf(out, "%s=", variables[i]);
+        quote(out, value);
+        fputc(' ', out);
+    }
+    fputs(argv[0], out);
+    for (int i = 1; i < argc; i++) {
+        fputc(' ', out);
+        quote(out, argv[i]);
+    }
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
 
 static int write_reports(struct outputs *outputs, json_t *report)
 {
     int code = CLI_OK;
-    if (outputs->json.file != NULL)
+    if (report != NULL)
+        json_object_set_new(report, "command", json_string(outputs->command));
+    if (outputs->html.file != NULL)
+        code = cli_report_html(outputs->html.file, outputs->html.path, report);
+    if (code == CLI_OK && outputs->json.file != NULL)
         code = cli_report_write(outputs->json.file, outputs->json.path, json_incref(report));
     if (code == CLI_OK)
         code = cli_output_commit(&outputs->json);
+    if (code == CLI_OK)
+        code = cli_output_commit(&outputs->html);
     json_decref(report);
     return code;
 }
@@ -326,7 +381,7 @@ static int measure(const struct sco_cost_options *cost, size_t threads, const st
             code = cli_fail(status == SCO_INVALID ? CLI_FAILED : cli_exit_code(status), "%s", sco_error_message());
     }
     if (code == CLI_OK) {
-        if (outputs->json.file != stdout)
+        if (outputs->json.file != stdout && outputs->html.file != stdout)
             print_table(selection, environment, report);
         code = write_reports(outputs, cli_report_cost(ctx, environment, report));
     }
@@ -345,7 +400,7 @@ static int run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
 
     struct selection selection = {0};
-    struct outputs outputs = {0};
+    struct outputs outputs = {.command = command_text(argc, argv)};
     int code = for_each_word(a.optimizers, select_optimizer, &selection);
     if (code == CLI_OK)
         code = for_each_word(a.workloads, select_workload, &selection);
@@ -353,6 +408,8 @@ static int run(int argc, char **argv)
         code = load_weights(&selection, a.weights);
     if (code == CLI_OK)
         code = cli_output_open(&outputs.json, a.json);
+    if (code == CLI_OK)
+        code = cli_output_open(&outputs.html, a.html);
     if (code == CLI_OK) {
         const struct sco_cost_options cost = {
             .workloads = selection.workloads,
@@ -364,12 +421,14 @@ static int run(int argc, char **argv)
             .nonfinite = a.nonfinite,
             .seconds = a.seconds,
             .max_params = a.max_params,
-            .sweep = outputs.json.file != NULL && !a.no_sweep,
+            .sweep = (outputs.json.file != NULL || outputs.html.file != NULL) && !a.no_sweep,
             .progress = cli_progress,
         };
         code = measure(&cost, a.threads, &selection, &outputs);
     }
     cli_output_discard(&outputs.json);
+    cli_output_discard(&outputs.html);
+    free(outputs.command);
     selection_free(&selection);
     return code;
 }

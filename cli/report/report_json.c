@@ -4,8 +4,6 @@
 #include "stepcost/counters.h"
 #include "stepcost/topology.h"
 
-enum { SCHEMA = 1, DIGITS = 9 };
-
 static json_t *report_rows(const struct sco_ctx *ctx)
 {
     json_t *rows = json_object();
@@ -78,7 +76,7 @@ static json_t *report_counters(void)
 json_t *cli_report_info(struct sco_ctx *ctx, const struct sco_environment *environment)
 {
     char levels[64];
-    return json_pack("{s:i, s:s, s:s, s:o, s:o}", "schema", SCHEMA, "report", "info", "isa_detected",
+    return json_pack("{s:i, s:s, s:s, s:o, s:o}", "schema", CLI_REPORT_SCHEMA, "report", "info", "isa_detected",
                      sco_isa_format(sco_isa_detected(), levels, sizeof levels), "counters", report_counters(),
                      "context", cli_report_context(ctx, environment));
 }
@@ -190,11 +188,11 @@ json_t *cli_report_cost(struct sco_ctx *ctx, const struct sco_environment *envir
                                                  (json_int_t)refusal->needed_bytes, "available_bytes",
                                                  (json_int_t)refusal->available_bytes, "why", refusal->why));
     }
-    return json_pack("{s:i, s:s, s:o, s:o, s:s, s:f, s:{s:f, s:s, s:I}, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
-                     "report", "cost", "context", cli_report_context(ctx, environment), "weights",
-                     optional_string(report->weights), "nonfinite", nonfinite_name(report->nonfinite),
-                     "elapsed_seconds", report->elapsed_seconds, "peak", "gflops", report->peak_gflops, "row",
-                     report->peak_row, "threads", (json_int_t)threads, "rows",
+    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:s, s:f, s:{s:f, s:s, s:I}, s:o, s:o, s:o, s:o}", "schema",
+                     CLI_REPORT_SCHEMA, "report", "cost", "context", cli_report_context(ctx, environment), "counters",
+                     report_counters(), "weights", optional_string(report->weights), "nonfinite",
+                     nonfinite_name(report->nonfinite), "elapsed_seconds", report->elapsed_seconds, "peak", "gflops",
+                     report->peak_gflops, "row", report->peak_row, "threads", (json_int_t)threads, "rows",
                      report_cost_rows(report->rows, report->row_count, threads), "sweep",
                      report_cost_rows(report->sweep, report->sweep_count, threads), "roofs",
                      report_roofs(report->roofs, report->roof_count, threads), "refused", refused);
@@ -222,7 +220,7 @@ json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *envi
     json_t *rows = json_array();
     for (size_t i = 0; i < report->row_count; i++)
         json_array_append_new(rows, report_bench_row(&report->rows[i], environment->threads));
-    return json_pack("{s:i, s:s, s:o, s:o, s:o}", "schema", SCHEMA, "report", "bench", "context",
+    return json_pack("{s:i, s:s, s:o, s:o, s:o}", "schema", CLI_REPORT_SCHEMA, "report", "bench", "context",
                      cli_report_context(ctx, environment), "rows", rows, "roofs",
                      report_roofs(report->roofs, report->roof_count, environment->threads));
 }
@@ -231,7 +229,7 @@ int cli_report_write(FILE *file, const char *path, json_t *report)
 {
     if (report == NULL)
         return cli_fail(CLI_ENVIRONMENT, "%s: no memory for the report", path);
-    const int failed = json_dumpf(report, file, JSON_INDENT(1) | JSON_REAL_PRECISION(DIGITS));
+    const int failed = json_dumpf(report, file, JSON_INDENT(1) | JSON_REAL_PRECISION(CLI_REPORT_DIGITS));
     json_decref(report);
     if (failed != 0 || fputc('\n', file) == EOF)
         return cli_fail(CLI_IO, "%s: could not be written", path);
