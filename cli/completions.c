@@ -4,8 +4,6 @@
 
 #include "cli/cli.h"
 
-static const struct argp_option options[] = {{0}};
-
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     const char **shell = state->input;
@@ -21,18 +19,21 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    .options = options,
     .parser = parse,
     .args_doc = "bash|zsh|fish",
     .doc = "Prints a completion script.\vExample:\n  source <(stepcost completions bash)\n\n" CLI_EXIT_TEXT,
 };
 
-/* Options end with an all-zero entry; those without a name are headings. */
+/* The first option at or after option that has a name. Options end with an all-zero entry; others without a name are
+ * headings; a verb without options has no table. */
 static const struct argp_option *next(const struct argp_option *option)
 {
-    while (option->name == NULL && (option->key != 0 || option->doc != NULL || option->group != 0))
+    while (option != NULL && option->name == NULL) {
+        if (option->key == 0 && option->doc == NULL && option->group == 0)
+            return NULL;
         option++;
-    return option->name != NULL ? option : NULL;
+    }
+    return option;
 }
 
 static void bash(void)

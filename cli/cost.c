@@ -269,8 +269,10 @@ static void print_table(const struct selection *selection, const struct sco_envi
 {
     printf("%s%s%s, %s, %zu thread%s; stepcost %s (%s)\n", cli_bold(), e->cpu, cli_plain(), e->isa, e->threads,
            e->threads == 1 ? "" : "s", e->version, e->commit);
-    printf("clock %.1f ns a reading, subtracted; %.0f GFLOP/s multiply-add peak (%s)\n", e->clock_overhead_ns,
-           report->peak_gflops, report->peak_row);
+    printf("clock %.1f ns a reading, subtracted", e->clock_overhead_ns);
+    if (report->peak_gflops > 0.0)
+        printf("; %.0f GFLOP/s multiply-add peak (%s)", report->peak_gflops, report->peak_row);
+    putchar('\n');
     if (report->weights != NULL)
         printf("velo weights: %s\n", report->weights);
     if (report->nonfinite != SCO_NONFINITE_PASS)

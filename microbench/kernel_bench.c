@@ -239,8 +239,7 @@ static size_t pattern_arrays(enum sco_roof_pattern pattern)
     return arrays[pattern];
 }
 
-/* Multiply-add peak with the instructions of a row; the best there is for rows that the roof family lacks and for scalar
- * code, whose fused multiply-add may be a library call. */
+/* Multiply-add peak with the instructions of a row; the best there is for scalar code and rows that the roof family lacks. */
 static double peak_of(struct sco_ctx *ctx, const char *row_name)
 {
     const sco_isa isa = sco_ctx_isa(ctx);
@@ -351,7 +350,8 @@ static enum sco_status add_row(struct bench *bench, struct row_run *run, const s
     row->roof_gflops = peak_of(bench->ctx, row->row);
     row->gbs = threads * row->bytes / ns.median;
     row->gflops = threads * row->flops / ns.median;
-    const double memory_ns = threads * row->bytes / row->roof_gbs, compute_ns = threads * row->flops / row->roof_gflops;
+    const double memory_ns = threads * row->bytes / row->roof_gbs,
+                 compute_ns = row->roof_gflops > 0.0 ? threads * row->flops / row->roof_gflops : 0.0;
     row->compute_bound = compute_ns > memory_ns;
     row->roof_fraction = fmax(memory_ns, compute_ns) / ns.median;
     ns.min /= row->items;

@@ -155,6 +155,8 @@ double sco_roof_peak(struct sco_ctx *ctx, size_t row)
 {
     struct sco_team *team = sco_ctx_team(ctx);
     struct sco_roof_ops ops;
+    if (row == 0)
+        return 0.0;
     sco_family_pin(&sco_roof_family, row, sco_ctx_isa(ctx), &ops);
     struct peak peak = {ops.fma, 64};
     const double flops = 2.0 * SCO_ROOF_CHAINS * (double)sco_team_size(team);

@@ -32,7 +32,7 @@ void sco_roof_run_init(struct sco_roof_run *run, struct sco_roof_set *set, enum 
 enum sco_status sco_roof_step(void *argument); /* a struct sco_roof_run */
 
 /* Multiply-adds in registers on every rank at once, GFLOP/s of the whole team: the best of a few bursts. row: index in
- * the roof family. */
+ * the roof family; 0, the scalar row, has none: its multiply-add may be a library call, which says nothing of the CPU. */
 double sco_roof_peak(struct sco_ctx *ctx, size_t row);
 /* The row of the roof family that isa selects for multiply-adds. */
 size_t sco_roof_peak_row(sco_isa isa);

@@ -296,7 +296,7 @@ static enum sco_status time_apart(struct run *run, size_t shared_bytes, size_t a
             continue;
         if (shared_bytes + entry_bytes(entry) > available) {
             char why[160];
-            snprintf(why, sizeof why, "needs %.1f GiB of memory, %.1f GiB may be used: shorten the list (max_params)",
+            snprintf(why, sizeof why, "needs %.1f GiB of memory, %.1f GiB may be used: shorten the list (--max-params)",
                      (double)(shared_bytes + entry_bytes(entry)) / 0x1p30, (double)available / 0x1p30);
             refuse(run, entry, shared_bytes + entry_bytes(entry), available, why);
             continue;
@@ -347,7 +347,8 @@ static enum sco_status roof_fraction(const struct run *run, const struct entry *
 {
     const struct sco_lane *lane = &entry->lane, *roof = &run->roof_lanes[row->pattern];
     const double params = (double)row->params;
-    const double compute_ns = params * row->model_flops / run->report->peak_gflops;
+    const double peak = run->report->peak_gflops;
+    const double compute_ns = peak > 0.0 ? params * row->model_flops / peak : 0.0;
     const double pattern_bytes = (double)run->roof_runs[row->pattern].n * sco_roof_bytes(row->pattern);
     const double passes = params * row->model_bytes / pattern_bytes;
     double *fraction = malloc(lane->round_count * sizeof *fraction),
@@ -367,7 +368,7 @@ static enum sco_status roof_fraction(const struct run *run, const struct entry *
         return sco_fail(SCO_NOMEM, "measurement: no memory for %zu rounds", lane->round_count);
     row->roof_fraction = stats.median;
     row->roof_gbs = pattern_bytes / roof_stats.median;
-    row->roof_gflops = run->report->peak_gflops;
+    row->roof_gflops = peak;
     row->compute_bound = compute_ns > passes * roof_stats.median;
     return SCO_OK;
 }

@@ -148,7 +148,7 @@ struct sco_cost_report {
     size_t roof_count;
     struct sco_cost_refusal *refusals;
     size_t refusal_count;
-    double peak_gflops;   /* multiply-adds in registers, all threads */
+    double peak_gflops;   /* multiply-adds in registers, all threads; 0 = unknown (scalar code only) */
     const char *peak_row; /* the row it was measured with */
     const char *weights;  /* NULL when VeLO was not asked for */
     enum sco_nonfinite_policy nonfinite;
