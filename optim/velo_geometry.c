@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Panels, blocks and vector items of a tensor: from its shape alone, so that sums over them are the same whatever the
  * machine and the team. */
-#include <assert.h>
-
 #include "optim/velo_optim.h"
 
 /* Elements of a block. Every call starts streams that prefetchers must find again and folds 28 sums, which blocks of half
@@ -12,6 +10,9 @@ enum { ELEMENTS = 32768, SUM_ELEMENTS = 131072 };
 
 /* A tensor too small for that is cut into so many blocks, so that threads share it, of at least so many elements. */
 enum { SMALL_BLOCKS = 8, LEAST_ELEMENTS = 2048 };
+
+/* Rows of a block are a multiple of this where it does not hold all of a panel: kernels take rows in pairs. */
+enum { ROW_UNIT = 4 };
 
 /* Widest block. The seven column vectors of the MLP sweep (three factors, four hidden) are walked once per row, and come
  * from L2 as fast as they are used; streams broken after fewer columns cost more than what L1 would save. */
@@ -28,6 +29,11 @@ static size_t divide_up(size_t n, size_t by)
 static size_t at_least_one(size_t n)
 {
     return n != 0 ? n : 1;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* n in equal parts of at most limit entries, each a multiple of unit if there is more than one: the size of a part. */
@@ -126,9 +132,9 @@ struct velo_cut sco_velo_cut_make(const struct velo_shape *shape, enum velo_swee
     } else {
         if (interleaved)
             cut.panels = equal_part(shape->inner, INTERLEAVE, 1);
-        const size_t width = large ? SUM_WIDTH : WIDTH;
-        cut.cols = equal_part(shape->cols, width, 16);
-        cut.rows = equal_part(shape->rows, at_least_one(limit / (cut.cols * cut.panels)), 4);
+        const size_t fits = at_least_one(limit / (cut.panels * ROW_UNIT)), width = large ? SUM_WIDTH : WIDTH;
+        cut.cols = equal_part(shape->cols, smaller(width, fits), 16);
+        cut.rows = equal_part(shape->rows, at_least_one(limit / (cut.cols * cut.panels)), ROW_UNIT);
         if (!interleaved && cut.rows == shape->rows && cut.cols == shape->cols)
             cut.panels = at_least_one(limit / (cut.rows * cut.cols));
     }
@@ -142,11 +148,6 @@ size_t sco_velo_cut_blocks(const struct velo_shape *shape, const struct velo_cut
     const size_t runs = shape->inner > 1 ? shape->batch / shape->inner * divide_up(shape->inner, cut->panels)
                                          : divide_up(shape->batch, cut->panels);
     return runs * cut->row_parts * cut->col_parts;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 void sco_velo_cut_list(const struct velo_shape *shape, const struct velo_cut *cut, size_t tensor,

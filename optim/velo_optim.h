@@ -19,7 +19,7 @@
 #include "stepcost/velo.h"
 
 enum {
-    VELO_FEATURES = 30, /* inputs of the per-parameter MLP, and also of the LSTM */
+    VELO_FEATURES = 30,     /* inputs of the per-parameter MLP, and also of the LSTM */
     VELO_INPUT_STRIDE = 32, /* of a row of LSTM input */
     VELO_HORIZONS = 10
 };

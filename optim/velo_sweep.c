@@ -532,6 +532,7 @@ void sco_velo_sweep_run(struct velo *velo, const struct velo_group *groups, size
             for (size_t t = group->first; t < group->end; t++)
                 own_gradient(velo, t, rank, size);
             sco_optim_barrier(velo->optim, rank, size);
+            sco_velo_lap(velo, rank, VELO_ACCUMULATE);
             if (!velo->inner)
                 continue;
         }
@@ -560,8 +561,9 @@ void sco_velo_sweep_run(struct velo *velo, const struct velo_group *groups, size
         sco_velo_lap(velo, rank, VELO_MLP);
     }
     sco_optim_barrier(velo->optim, rank, size);
-    if (count != 0 && velo->inner)
-        finish_group(velo, &groups[count - 1], rank, size);
+    if (count == 0 || !velo->inner)
+        return;
+    finish_group(velo, &groups[count - 1], rank, size);
     sco_velo_lap(velo, rank, VELO_MLP);
 }
 
