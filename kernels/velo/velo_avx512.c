@@ -43,6 +43,88 @@ static inline void lanes_store_interleaved(float *to, const lanes x[4], size_t c
 
 #include "kernels/velo/velo_x86.h"
 
+/* 32 registers hold the 21 sums and what is added to them. */
+SCO_INLINE void add_panel(struct partial *sum, lanes gf[3], lanes mf[3], const struct sco_velo_panel *panel, size_t col,
+                          ptrdiff_t at, ptrdiff_t ahead, struct active on)
+{
+    prefetch(panel->g + at, ahead);
+    prefetch(panel->v + at, ahead);
+    EACH (k, 3)
+        prefetch(panel->m[k] + at, ahead);
+    const struct moments x =
+        advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at, panel->v + at, on);
+    lanes square[4];
+    const lanes s2 = add_plain(sum, &x, on, square);
+    add_scaled(sum, square, s2);
+    EACH (k, 3) {
+        const lanes f = load(panel->col_factor[k] + col, on), f2 = lanes_mul(f, f);
+        gf[k] = lanes_fma(square[0], f2, gf[k]);
+        mf[k] = lanes_fma(square[k + 1], f2, mf[k]);
+    }
+}
+
+SCO_INLINE void add_part(struct partial *sum, lanes gf[3], lanes mf[3], const struct sco_velo_panel *panel, size_t row,
+                         size_t from, size_t to, ptrdiff_t ahead)
+{
+    const ptrdiff_t at = (ptrdiff_t)row * panel->stride;
+    size_t j = from;
+    for (; j + LANES <= to; j += LANES)
+        add_panel(sum, gf, mf, panel, j, at + (ptrdiff_t)j, ahead, all);
+    if (j < to)
+        add_panel(sum, gf, mf, panel, j, at + (ptrdiff_t)j, ahead, first(to - j));
+}
+
+SCO_INLINE void mlp_block(const int nv, const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp,
+                          const struct mlp_row *row, size_t at, ptrdiff_t ahead, struct active on, lanes squares[PAIR])
+{
+    struct moments x[PAIR];
+    lanes s[PAIR], t[4][PAIR], h[4][PAIR], p[PAIR], f[3][PAIR];
+    EACH (u, nv) {
+        const size_t i = at + (size_t)u * LANES;
+        prefetch(row->g + i, ahead);
+        prefetch(row->p + i, ahead);
+        prefetch(row->v + i, ahead);
+        EACH (k, 3)
+            prefetch(row->m[k] + i, ahead);
+        x[u] = advance(row->g + i, row->m[0] + i, row->m[1] + i, row->m[2] + i, row->v + i, on);
+        EACH (k, 3)
+            store(row->m[k] + i, x[u].m[k], on);
+        store(row->v + i, x[u].v, on);
+        s[u] = inverse_root(lanes_add(x[u].v, lanes_set(SCO_VELO_EPS_V)));
+        p[u] = load(row->p + i, on);
+        EACH (k, 3)
+            f[k][u] = load(panel->col_factor[k] + i, on);
+    }
+    layer0_scaled(nv, mlp, x, t);
+    EACH (j, 4)
+        EACH (u, nv) {
+            const lanes col = load(panel->col_hidden[j] + at + (size_t)u * LANES, on);
+            h[j][u] = lanes_fma(s[u], t[j][u], lanes_add(lanes_set(row->hidden[j]), col));
+        }
+    layer0_direct(nv, mlp, row->wg, row->wm, x, f, f, p, h);
+    update(nv, mlp, h, p);
+    EACH (u, nv) {
+        store(row->p + at + (size_t)u * LANES, p[u], on);
+        p[u] = keep(p[u], on);
+        squares[u] = lanes_fma(p[u], p[u], squares[u]);
+    }
+}
+
+/* An element goes through the whole MLP at once: the window of a core with registers this wide reaches over the root, the
+ * short chains at the end and into the next vectors. */
+SCO_INLINE void mlp_part(const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp, const struct mlp_row *row,
+                         size_t from, size_t to, ptrdiff_t ahead, lanes squares[PAIR])
+{
+    size_t j = from;
+    for (; j + PAIR * LANES <= to; j += PAIR * LANES) {
+        KEEP_IN_MEMORY(mlp);
+        KEEP_IN_MEMORY(row);
+        mlp_block(PAIR, panel, mlp, row, j, ahead, all, squares);
+    }
+    for (; j < to; j += LANES)
+        mlp_block(1, panel, mlp, row, j, ahead, first(to - j), squares);
+}
+
 void sco_velo_fill_avx512(void *ops, sco_isa isa)
 {
     (void)isa;

@@ -11,7 +11,6 @@
 #include "kernels/sum_lanes.h"
 #include "kernels/velo/velo.h"
 
-#define INLINE static inline __attribute__((always_inline))
 #define EACH(i, n)                                                                                                     \
     SCO_UNROLL                                                                                                         \
     for (int i = 0; i < (int)(n); i++)
@@ -25,8 +24,8 @@ enum {
     STRIP = 128 * LANES,  /* columns whose sums of squares wait in L1 */
     ROWS = 2,             /* rows that share a load and store of those sums; more streams are slower from memory */
     SQUARES_AHEAD = 1024, /* elements to prefetch ahead */
-    STATISTICS_AHEAD = 512, /* likewise, at a quarter of the time per element of */
-    MLP_AHEAD = 256         /* this sweep */
+    STATISTICS_AHEAD = 512,
+    MLP_AHEAD = 256 /* its elements take longest */
 };
 
 static const float decay[3] = {SCO_VELO_D0, SCO_VELO_D1, SCO_VELO_D2};
@@ -39,18 +38,18 @@ struct active {
 };
 static const struct active all = {true, LANES};
 
-INLINE struct active first(size_t left)
+SCO_INLINE struct active first(size_t left)
 {
     return (struct active){false, left < LANES ? left : LANES};
 }
 
 /* Absent lanes read as 0. */
-INLINE lanes load(const float *x, struct active on)
+SCO_INLINE lanes load(const float *x, struct active on)
 {
     return on.full ? lanes_load(x) : lanes_load_first(x, on.count);
 }
 
-INLINE void store(float *to, lanes x, struct active on)
+SCO_INLINE void store(float *to, lanes x, struct active on)
 {
     if (on.full)
         lanes_store(to, x);
@@ -58,12 +57,12 @@ INLINE void store(float *to, lanes x, struct active on)
         lanes_store_first(to, x, on.count);
 }
 
-INLINE lanes keep(lanes x, struct active on)
+SCO_INLINE lanes keep(lanes x, struct active on)
 {
     return on.full ? x : lanes_keep_first(x, on.count);
 }
 
-INLINE double total_of(lanes_f64 sum)
+SCO_INLINE double total_of(lanes_f64 sum)
 {
     double lane[LANES];
     lanes_f64_store(lane, sum);
@@ -79,33 +78,33 @@ static ptrdiff_t ahead_of(size_t distance, size_t cols, ptrdiff_t stride)
                : stride * (ptrdiff_t)((distance + cols - 1) / cols);
 }
 
-INLINE void prefetch(const float *x, ptrdiff_t ahead)
+SCO_INLINE void prefetch(const float *x, ptrdiff_t ahead)
 {
     __builtin_prefetch((const char *)((uintptr_t)x + (uintptr_t)ahead * sizeof *x));
 }
 
 /* Of min and max the second operand is returned when one is NaN, so x comes second. */
-INLINE lanes clip(lanes x, float bound)
+SCO_INLINE lanes clip(lanes x, float bound)
 {
     return lanes_min(lanes_set(bound), lanes_max(lanes_set(-bound), x));
 }
 
-INLINE lanes relu(lanes x)
+SCO_INLINE lanes relu(lanes x)
 {
     return lanes_max(lanes_set(0.0f), x);
 }
 
-INLINE lanes inverse_root(lanes x)
+SCO_INLINE lanes inverse_root(lanes x)
 {
     return lanes_div(lanes_set(1.0f), lanes_sqrt(x));
 }
 
-INLINE lanes reciprocal(lanes x, float bias, struct active on)
+SCO_INLINE lanes reciprocal(lanes x, float bias, struct active on)
 {
     return keep(lanes_div(lanes_set(1.0f), lanes_add(x, lanes_set(bias))), on);
 }
 
-INLINE lanes exp2_clamped(lanes x)
+SCO_INLINE lanes exp2_clamped(lanes x)
 {
     const lanes magic = lanes_set(SCO_VELO_EXP2_MAGIC);
     x = lanes_max(lanes_set(SCO_VELO_EXP2_MIN), x);
@@ -125,8 +124,8 @@ struct moments {
     lanes g, m[3], v;
 };
 
-INLINE struct moments advance(const float *g, const float *m0, const float *m1, const float *m2, const float *v,
-                              struct active on)
+SCO_INLINE struct moments advance(const float *g, const float *m0, const float *m1, const float *m2, const float *v,
+                                  struct active on)
 {
     struct moments x;
     x.g = clip(load(g, on), SCO_VELO_CLIP_G);
@@ -138,7 +137,7 @@ INLINE struct moments advance(const float *g, const float *m0, const float *m1, 
     return x;
 }
 
-INLINE lanes advance_d(const float *d, lanes g, int k, struct active on)
+SCO_INLINE lanes advance_d(const float *d, lanes g, int k, struct active on)
 {
     const lanes q = lanes_fma(g, g, lanes_set(SCO_VELO_EPS_Q));
     return lanes_fma(lanes_set(decay[k]), load(d, on), lanes_mul(lanes_set(complement[k]), q));
@@ -146,8 +145,8 @@ INLINE lanes advance_d(const float *d, lanes g, int k, struct active on)
 
 /* Rows share each load and store of the column sums, which are kept in double so that their error does not grow with
  * the number of rows. */
-INLINE void square_block(const int rows, ptrdiff_t stride, ptrdiff_t ahead, const float *g, struct active on,
-                         lanes_f64 *col, lanes row[ROWS])
+SCO_INLINE void square_block(const int rows, ptrdiff_t stride, ptrdiff_t ahead, const float *g, struct active on,
+                             lanes_f64 *col, lanes row[ROWS])
 {
     lanes sum = lanes_set(0.0f);
     EACH (i, rows) {
@@ -159,8 +158,8 @@ INLINE void square_block(const int rows, ptrdiff_t stride, ptrdiff_t ahead, cons
     *col = lanes_f64_add(*col, sum);
 }
 
-INLINE void square_rows(const int rows, size_t cols, ptrdiff_t stride, ptrdiff_t ahead, const float *g, lanes_f64 col[],
-                        float row_sum[])
+SCO_INLINE void square_rows(const int rows, size_t cols, ptrdiff_t stride, ptrdiff_t ahead, const float *g,
+                            lanes_f64 col[], float row_sum[])
 {
     lanes row[ROWS];
     EACH (i, rows)
@@ -204,21 +203,21 @@ struct partial {
     lanes x[SCO_VELO_SUMS];
 };
 
-INLINE void clear(struct partial *sum, const int slots)
+SCO_INLINE void clear(struct partial *sum, const int slots)
 {
     EACH (i, slots)
         sum->x[i] = lanes_set(0.0f);
 }
 
-INLINE void flush(struct partial *sum, lanes_f64 total[], const int slots)
+SCO_INLINE void flush(struct partial *sum, lanes_f64 total[], const int slots)
 {
     EACH (i, slots)
         total[i] = lanes_f64_add(total[i], sum->x[i]);
     clear(sum, slots);
 }
 
-/* What does not depend on where blocks 7 and 13 get their factors from; returns s^2, and g^2 and m_k^2 in square. */
-INLINE lanes add_common(struct partial *sum, const struct moments *x, struct active on, lanes square[4])
+/* Sums of what is made from g and the moments alone. Returns s^2, and g^2 and m_k^2 in square. */
+SCO_INLINE lanes add_plain(struct partial *sum, const struct moments *x, struct active on, lanes square[4])
 {
     const lanes clipped = clip(x->g, SCO_VELO_CLIP_F);
     const lanes s2 = reciprocal(x->v, SCO_VELO_EPS_V, on);
@@ -227,15 +226,20 @@ INLINE lanes add_common(struct partial *sum, const struct moments *x, struct act
     sum->x[SCO_VELO_CLIP] = lanes_fma(clipped, clipped, sum->x[SCO_VELO_CLIP]);
     sum->x[SCO_VELO_V] = lanes_fma(x->v, x->v, sum->x[SCO_VELO_V]);
     sum->x[SCO_VELO_S] = lanes_add(sum->x[SCO_VELO_S], s2);
-    sum->x[SCO_VELO_GS] = lanes_fma(square[0], s2, sum->x[SCO_VELO_GS]);
     sum->x[SCO_VELO_SUM_V] = lanes_add(sum->x[SCO_VELO_SUM_V], x->v);
     EACH (k, 3) {
         square[k + 1] = lanes_mul(x->m[k], x->m[k]);
         sum->x[SCO_VELO_M + k] = lanes_add(sum->x[SCO_VELO_M + k], square[k + 1]);
-        sum->x[SCO_VELO_MS + k] = lanes_fma(square[k + 1], s2, sum->x[SCO_VELO_MS + k]);
         sum->x[SCO_VELO_SUM_M + k] = lanes_add(sum->x[SCO_VELO_SUM_M + k], x->m[k]);
     }
     return s2;
+}
+
+SCO_INLINE void add_scaled(struct partial *sum, const lanes square[4], lanes s2)
+{
+    sum->x[SCO_VELO_GS] = lanes_fma(square[0], s2, sum->x[SCO_VELO_GS]);
+    EACH (k, 3)
+        sum->x[SCO_VELO_MS + k] = lanes_fma(square[k + 1], s2, sum->x[SCO_VELO_MS + k]);
 }
 
 /* Sums of m_k, m_k^2, v, v^2 in double. The LSTM input takes the logarithm of a variance formed from them, which must
@@ -244,7 +248,7 @@ struct exact {
     lanes_f64 m[3], m2[3], v, v2;
 };
 
-INLINE void add_exact(struct exact *sum, const struct moments *x)
+SCO_INLINE void add_exact(struct exact *sum, const struct moments *x)
 {
     EACH (k, 3) {
         sum->m[k] = lanes_f64_add(sum->m[k], x->m[k]);
@@ -279,24 +283,10 @@ static void small_panel_moments(const struct sco_velo_panel *panel, double sums[
 
 enum { PANEL_SLOTS = SCO_VELO_SUM_V + 1 };
 
-/* gf, mf: sums of g^2 gam_k^2 and m_k^2 gam_k^2; rho_k^2 follows once per row. */
-INLINE void add_panel(struct partial *sum, lanes gf[3], lanes mf[3], const struct sco_velo_panel *panel, size_t col,
-                      ptrdiff_t at, ptrdiff_t ahead, struct active on)
-{
-    prefetch(panel->g + at, ahead);
-    prefetch(panel->v + at, ahead);
-    EACH (k, 3)
-        prefetch(panel->m[k] + at, ahead);
-    const struct moments x =
-        advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at, panel->v + at, on);
-    lanes square[4];
-    add_common(sum, &x, on, square);
-    EACH (k, 3) {
-        const lanes f = load(panel->col_factor[k] + col, on), f2 = lanes_mul(f, f);
-        gf[k] = lanes_fma(square[0], f2, gf[k]);
-        mf[k] = lanes_fma(square[k + 1], f2, mf[k]);
-    }
-}
+/* Supplied by the row file: adds columns from .. to - 1 of a row, at most FLUSH. gf, mf: sums of g^2 gam_k^2 and
+ * m_k^2 gam_k^2, to which rho_k^2 is still missing. */
+SCO_INLINE void add_part(struct partial *sum, lanes gf[3], lanes mf[3], const struct sco_velo_panel *panel, size_t row,
+                         size_t from, size_t to, ptrdiff_t ahead);
 
 static void velo_statistics_x86(const struct sco_velo_panel *panel, double sums[SCO_VELO_SUMS])
 {
@@ -314,15 +304,10 @@ static void velo_statistics_x86(const struct sco_velo_panel *panel, double sums[
                 flush(&sum, total, PANEL_SLOTS);
                 pending = 0;
             }
-            const ptrdiff_t row = (ptrdiff_t)i * panel->stride;
             lanes gf[3], mf[3];
             EACH (k, 3)
                 gf[k] = mf[k] = lanes_set(0.0f);
-            size_t j = from;
-            for (; j + LANES <= to; j += LANES)
-                add_panel(&sum, gf, mf, panel, j, row + (ptrdiff_t)j, ahead, all);
-            if (j < to)
-                add_panel(&sum, gf, mf, panel, j, row + (ptrdiff_t)j, ahead, first(to - j));
+            add_part(&sum, gf, mf, panel, i, from, to, ahead);
             EACH (k, 3) {
                 const lanes f = lanes_set(panel->row_factor[k][i]), f2 = lanes_mul(f, f);
                 sum.x[SCO_VELO_GF + k] = lanes_fma(gf[k], f2, sum.x[SCO_VELO_GF + k]);
@@ -353,7 +338,8 @@ static void velo_statistics_diag_x86(const struct sco_velo_slice *slice, double 
             const struct moments x =
                 advance(slice->g + i, slice->m[0] + i, slice->m[1] + i, slice->m[2] + i, slice->v + i, on);
             lanes square[4];
-            add_common(&sum, &x, on, square);
+            const lanes s2 = add_plain(&sum, &x, on, square);
+            add_scaled(&sum, square, s2);
             add_exact(&exact, &x);
             EACH (k, 3) {
                 const lanes d = advance_d(slice->d[k] + i, x.g, k, on), kept = keep(d, on);
@@ -371,12 +357,13 @@ static void velo_statistics_diag_x86(const struct sco_velo_slice *slice, double 
     store_exact(&exact, sums);
 }
 
-/* Two vectors at a time share every broadcast weight; their 8 chains keep both FMA pipes busy at 4 cycles latency, and
- * 32 registers hold them with the inputs. More vectors spill. */
+/* Two vectors at a time share every broadcast weight; their 8 chains keep both FMA pipes busy at 4 cycles latency. Three
+ * or four are slower. */
 enum { PAIR = 2 };
 
 /* Blocks 5, 6, 8 of layer 0 on nv vectors before their factor s. */
-INLINE void layer0_scaled(const int nv, const struct sco_velo_mlp *mlp, const struct moments x[PAIR], lanes t[4][PAIR])
+SCO_INLINE void layer0_scaled(const int nv, const struct sco_velo_mlp *mlp, const struct moments x[PAIR],
+                              lanes t[4][PAIR])
 {
     EACH (j, 4) {
         const lanes w_s = lanes_set(mlp->w0[SCO_VELO_S][j]), w_gs = lanes_set(mlp->w0[SCO_VELO_GS][j]);
@@ -392,9 +379,9 @@ INLINE void layer0_scaled(const int nv, const struct sco_velo_mlp *mlp, const st
 }
 
 /* The other blocks, added to h. wg, wm: weights of blocks 7 and 13; fg, fm: what these multiply g and m_k by. */
-INLINE void layer0_direct(const int nv, const struct sco_velo_mlp *mlp, const float (*wg)[4], const float (*wm)[4],
-                          const struct moments x[PAIR], lanes fg[3][PAIR], lanes fm[3][PAIR], const lanes p[PAIR],
-                          lanes h[4][PAIR])
+SCO_INLINE void layer0_direct(const int nv, const struct sco_velo_mlp *mlp, const float (*wg)[4], const float (*wm)[4],
+                              const struct moments x[PAIR], lanes fg[3][PAIR], lanes fm[3][PAIR], const lanes p[PAIR],
+                              lanes h[4][PAIR])
 {
     lanes c[PAIR];
     EACH (j, 4) {
@@ -436,7 +423,7 @@ INLINE void layer0_direct(const int nv, const struct sco_velo_mlp *mlp, const fl
 }
 
 /* ReLU of layer 0, layers 1 and 2 and the new parameters. */
-INLINE void update(const int nv, const struct sco_velo_mlp *mlp, lanes h[4][PAIR], lanes p[PAIR])
+SCO_INLINE void update(const int nv, const struct sco_velo_mlp *mlp, lanes h[4][PAIR], lanes p[PAIR])
 {
     lanes y[4][PAIR], o[2][PAIR];
     EACH (j, 4) {
@@ -473,41 +460,9 @@ struct mlp_row {
     float wg[3][4], wm[3][4]; /* weights of blocks 7 and 13 times rho_k */
 };
 
-INLINE void mlp_block(const int nv, const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp,
-                      const struct mlp_row *row, size_t at, ptrdiff_t ahead, struct active on, lanes squares[PAIR])
-{
-    struct moments x[PAIR];
-    lanes s[PAIR], t[4][PAIR], h[4][PAIR], p[PAIR], f[3][PAIR];
-    EACH (u, nv) {
-        const size_t i = at + (size_t)u * LANES;
-        prefetch(row->g + i, ahead);
-        prefetch(row->p + i, ahead);
-        prefetch(row->v + i, ahead);
-        EACH (k, 3)
-            prefetch(row->m[k] + i, ahead);
-        x[u] = advance(row->g + i, row->m[0] + i, row->m[1] + i, row->m[2] + i, row->v + i, on);
-        EACH (k, 3)
-            store(row->m[k] + i, x[u].m[k], on);
-        store(row->v + i, x[u].v, on);
-        s[u] = inverse_root(lanes_add(x[u].v, lanes_set(SCO_VELO_EPS_V)));
-        p[u] = load(row->p + i, on);
-        EACH (k, 3)
-            f[k][u] = load(panel->col_factor[k] + i, on);
-    }
-    layer0_scaled(nv, mlp, x, t);
-    EACH (j, 4)
-        EACH (u, nv) {
-            const lanes col = load(panel->col_hidden[j] + at + (size_t)u * LANES, on);
-            h[j][u] = lanes_fma(s[u], t[j][u], lanes_add(lanes_set(row->hidden[j]), col));
-        }
-    layer0_direct(nv, mlp, row->wg, row->wm, x, f, f, p, h);
-    update(nv, mlp, h, p);
-    EACH (u, nv) {
-        store(row->p + at + (size_t)u * LANES, p[u], on);
-        p[u] = keep(p[u], on);
-        squares[u] = lanes_fma(p[u], p[u], squares[u]);
-    }
-}
+/* Supplied by the row file: columns from .. to - 1 of a row, at most FLUSH; adds the new p^2 to squares. */
+SCO_INLINE void mlp_part(const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp, const struct mlp_row *row,
+                         size_t from, size_t to, ptrdiff_t ahead, lanes squares[PAIR]);
 
 static double velo_mlp_x86(const struct sco_velo_panel *panel, const struct sco_velo_mlp *mlp)
 {
@@ -528,7 +483,6 @@ static double velo_mlp_x86(const struct sco_velo_panel *panel, const struct sco_
                 row.wm[k][j] = panel->row_factor[k][i] * mlp->w0[SCO_VELO_MF + k][j];
             }
         }
-        const struct mlp_row *r = &row;
         for (size_t from = 0; from < panel->cols; from += FLUSH) {
             const size_t to = panel->cols - from < FLUSH ? panel->cols : from + FLUSH;
             if (pending + to - from > FLUSH) {
@@ -536,23 +490,16 @@ static double velo_mlp_x86(const struct sco_velo_panel *panel, const struct sco_
                 squares[0] = squares[1] = lanes_set(0.0f);
                 pending = 0;
             }
-            size_t j = from;
-            for (; j + PAIR * LANES <= to; j += PAIR * LANES) {
-                KEEP_IN_MEMORY(mlp);
-                KEEP_IN_MEMORY(r);
-                mlp_block(PAIR, panel, mlp, r, j, ahead, all, squares);
-            }
-            for (; j < to; j += LANES)
-                mlp_block(1, panel, mlp, r, j, ahead, first(to - j), squares);
+            mlp_part(panel, mlp, &row, from, to, ahead, squares);
             pending += to - from;
         }
     }
     return total_of(lanes_f64_add(lanes_f64_add(total, squares[0]), squares[1]));
 }
 
-/* Nine roots and quotients per element and decay keep the divider busy: one vector at a time is enough. */
-INLINE void mlp_diag_block(const struct sco_velo_slice *slice, const struct sco_velo_mlp *mlp, size_t i,
-                           struct active on, lanes_f64 *total)
+/* Ten roots and ten quotients keep the divider busy: one vector at a time is enough. */
+SCO_INLINE void mlp_diag_block(const struct sco_velo_slice *slice, const struct sco_velo_mlp *mlp, size_t i,
+                               struct active on, lanes_f64 *total)
 {
     struct moments x[PAIR];
     x[0] = advance(slice->g + i, slice->m[0] + i, slice->m[1] + i, slice->m[2] + i, slice->v + i, on);
@@ -631,8 +578,8 @@ static void velo_factor_x86(size_t n, const float *const a[3], const float mean[
 }
 
 /* Four hidden units of 16 entries of a row or column vector. */
-INLINE void hidden_block(const float *const a[3], size_t i, struct active on, const float wa[3][4],
-                         const float wra[3][4], const float b[4], lanes h[4])
+SCO_INLINE void hidden_block(const float *const a[3], size_t i, struct active on, const float wa[3][4],
+                             const float wra[3][4], const float b[4], lanes h[4])
 {
     EACH (j, 4)
         h[j] = lanes_set(b[j]);
