@@ -121,8 +121,16 @@ static HWY_INLINE float lanes_fold16(const lanes x[16 / LANES])
     return lane[0];
 }
 
+/* Constructors spelt out: those that the compiler makes at the end of the file lack the target's attributes, and GCC then
+ * refuses to inline Arm's vector constructors into them. */
 struct lanes_f64 {
     hn::Vec<F64> low, high;
+    HWY_INLINE lanes_f64()
+    {
+    }
+    HWY_INLINE lanes_f64(hn::Vec<F64> low_half, hn::Vec<F64> high_half) : low(low_half), high(high_half)
+    {
+    }
 };
 
 static HWY_INLINE lanes_f64 lanes_f64_zero()

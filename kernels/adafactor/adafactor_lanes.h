@@ -99,7 +99,7 @@ static void square_sums_f32(size_t rows, size_t cols, ptrdiff_t stride, const fl
     for (size_t i = 0; i < rows; i++)
         row_sum[i] = 0.0;
     for (size_t j = 0; j < cols; j += RUN) {
-        const size_t run = cols - j < RUN ? cols - j : RUN;
+        const size_t run = cols - j < RUN ? cols - j : (size_t)RUN;
         const float *line = g + j;
         size_t i = 0;
         for (; rows - i >= BLOCK; i += BLOCK, line += BLOCK * stride)
