@@ -56,11 +56,13 @@ static void tile(size_t K, const float *A, size_t lda, const float *B, size_t wi
     for (size_t i = 0; i < rows; i++) {
         SCO_UNROLL
         for (size_t j = 0; j < vectors; j++) {
-            const float *c = C + i * ldc + j * LANES, *b = bias + j * LANES;
+            const float *c = C + i * ldc + j * LANES;
             const size_t n = lanes_of(columns, j);
             sum[i][j] = !beta ? lanes_set(0.0f) : whole ? lanes_load(c) : lanes_load_first(c, n);
-            if (bias != nullptr)
+            if (bias != nullptr) {
+                const float *b = bias + j * LANES;
                 sum[i][j] = lanes_add(sum[i][j], whole ? lanes_load(b) : lanes_load_first(b, n));
+            }
         }
     }
     for (size_t k = 0; k < K; k++) {
