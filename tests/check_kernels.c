@@ -10,7 +10,7 @@
 #include "tests/check_kernels.h"
 
 struct options {
-    const char *family, *row, *emulator;
+    const char *family, *row, *emulator, *isa;
     struct sco_check check;
     bool list;
 };
@@ -28,6 +28,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--seed takes a whole number, not '%s'", arg);
         break;
     case 'q': options->check.quick = true; break;
+    case 'i': options->isa = arg; break;
     case 'l': options->list = true; break;
     case 'e': options->emulator = arg; break;
     default: return ARGP_ERR_UNKNOWN;
@@ -38,6 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option argp_options[] = {
     {"family", 'f', "NAME", 0, "Only this family", 0},
     {"row", 'r', "NAME", 0, "Only this row", 0},
+    {"isa", 'i', "LEVELS", 0, "Only these levels, as in STEPCOST_ISA; exits with 77 where the CPU lacks one", 0},
     {"seed", 's', "N", 0, "Seed of the inputs (1)", 0},
     {"quick", 'q', NULL, 0, "Fewer lengths and offsets, for emulators", 0},
     {"emulator", 'e', "COMMAND", 0, "Run the AVX-512 rows in this emulator (tests/emulate_avx512.py)", 0},
@@ -116,6 +118,13 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     sco_isa isa = sco_isa_detected();
+    if (options.isa != NULL) {
+        const enum sco_status status = sco_isa_parse(options.isa, isa, &isa);
+        if (status != SCO_OK) {
+            fprintf(stderr, "check_kernels: %s\n", sco_error_message());
+            return status == SCO_UNSUPPORTED ? 77 : EXIT_FAILURE;
+        }
+    }
     if (options.emulator != NULL) {
         connect_emulator(&options);
         isa |= SCO_ISA_AVX512 | SCO_ISA_AVX2;
