@@ -30,10 +30,10 @@ static void cell_text(FILE *out, const char *text)
     fputs("</td>", out);
 }
 
-static void cell_interval(FILE *out, double value, double low, double high, const char *mark)
+static void cell_interval(FILE *out, const char *kind, double value, double low, double high, const char *mark)
 {
     char text[HTML_NUMBER];
-    fprintf(out, "<td class=\"key\">%s%s", html_number(text, value), mark);
+    fprintf(out, "<td class=\"%s\">%s%s", kind, html_number(text, value), mark);
     if (!isnan(low) && !isnan(high)) {
         fprintf(out, "<small>%s\u2013", html_number(text, low));
         fprintf(out, "%s</small>", html_number(text, high));
@@ -43,13 +43,26 @@ static void cell_interval(FILE *out, double value, double low, double high, cons
 
 static void cell_ns(FILE *out, const struct view_row *row)
 {
-    cell_interval(out, row->ns.median, row->ns.low, row->ns.high, row->ns.confidence < 0.95 ? "!" : "");
+    cell_interval(out, "key", row->ns.median, row->ns.low, row->ns.high, row->ns.confidence < 0.95 ? "!" : "");
 }
 
+/* Adam's own is 1 without an interval. */
 static void cell_ratio(FILE *out, const struct view_row *row)
 {
-    cell_interval(out, row->ratio, row->ratio_low, row->ratio_high,
+    if (view_is_adam(row)) {
+        cell_interval(out, "key", row->ratio, (double)NAN, (double)NAN, "");
+        return;
+    }
+    cell_interval(out, "key", row->ratio, row->ratio_low, row->ratio_high,
                   !isnan(row->ratio) && !row->ratio_paired ? "*" : "");
+}
+
+static void cell_rounds(FILE *out, const struct view_row *row)
+{
+    char text[HTML_NUMBER];
+    fprintf(out, "<td>%s<small>", html_count(text, row->ns.rounds));
+    html_text(out, row->stop);
+    fputs("</small></td>", out);
 }
 
 static void cell_percent(FILE *out, double value)
@@ -69,9 +82,11 @@ static const char *tone(const struct view_row *row)
     return view_is_velo(row) ? "velo" : view_is_adam(row) ? "adam" : "other";
 }
 
-static void begin_table(FILE *out, const char *label)
+/* kind: "scroll", or "scroll wide" for many columns */
+static void begin_table(FILE *out, const char *kind, const char *label)
 {
-    fprintf(out, "<div class=\"scroll\" role=\"region\" aria-label=\"%s\" tabindex=\"0\"><table>\n<thead><tr>", label);
+    fprintf(out, "<div class=\"%s\" role=\"region\" aria-label=\"%s\" tabindex=\"0\"><table>\n<thead><tr>", kind,
+            label);
 }
 
 static void end_table(FILE *out)
@@ -158,13 +173,17 @@ static void download(FILE *out, const char *name, void (*write)(FILE *, const st
 
 /* ---- The answer ------------------------------------------------------------------------------------------------- */
 
-/* What the answer is about: VeLO where it was timed, otherwise what stands first. */
+/* What the answer is about: VeLO where it was timed, otherwise Adam, otherwise what stands first. */
 static const char *subject(const struct cost_view *view)
 {
-    for (size_t i = 0; i < view->row_count; i++)
+    const char *optimizer = view->row_count > 0 ? view->rows[0].optimizer : "";
+    for (size_t i = 0; i < view->row_count; i++) {
         if (view_is_velo(&view->rows[i]))
             return view->rows[i].optimizer;
-    return view->row_count > 0 ? view->rows[0].optimizer : "";
+        if (view_is_adam(&view->rows[i]))
+            optimizer = view->rows[i].optimizer;
+    }
+    return optimizer;
 }
 
 static void write_limit(FILE *out, const struct view_row *row)
@@ -173,10 +192,10 @@ static void write_limit(FILE *out, const struct view_row *row)
     const bool compute = strcmp(row->limit, "compute") == 0;
     if (isnan(row->roof_fraction))
         return;
-    fprintf(out, ". That is <b>%s</b> of the %s limit measured beside it", html_percent(text, row->roof_fraction),
+    fprintf(out, ". It reaches <b>%s</b> of the %s limit measured beside it", html_percent(text, row->roof_fraction),
             compute ? "compute" : "memory");
     if (compute && row->roof_gbs > 0.0)
-        fprintf(out, ", and %s of the memory limit", html_percent(text, row->gbs / row->roof_gbs));
+        fprintf(out, " (%s of the memory limit)", html_percent(text, row->gbs / row->roof_gbs));
 }
 
 static void write_range(FILE *out, double low, double high)
@@ -291,7 +310,7 @@ static void write_answer(FILE *out, const struct cost_view *view)
     const char *optimizer = subject(view);
     write_sentence(out, view, optimizer);
     if (view->row_count > 0) {
-        begin_table(out, "The answer by workload");
+        begin_table(out, "scroll", "The answer by workload");
         fputs("<th>workload</th><th>parameters</th><th>", out);
         html_text(out, view_optimizer(optimizer));
         fputs(
@@ -343,8 +362,8 @@ static void write_sweep(FILE *out, const struct cost_view *view)
     if (view->sweep_count == 0)
         return;
     fputs("<section id=\"size\"><h2>Cost against tensor size</h2>\n"
-          "<p>One square tensor. At small sizes the cost of a call counts, which for VeLO includes a pass of its "
-          "per-tensor LSTM over its weights; past the caches the cost of memory does.</p>\n"
+          "<p>Steps on one square tensor. While it is small the fixed cost of a step counts, for VeLO a pass over the "
+          "weights of its LSTM; past the caches, memory does.</p>\n"
           "<p class=\"note\">Shaded: where parameters, gradients and state of the optimizers fill a cache of the cores "
           "in "
           "use, from the one with the most bytes per parameter to the one with the fewest.",
@@ -363,7 +382,7 @@ static void write_sweep(FILE *out, const struct cost_view *view)
     fputs("</figure><figure>\n", out);
     plot_sweep(out, "sweep-step", view, true);
     fputs("</figure></div>\n<details><summary>Table</summary>\n", out);
-    begin_table(out, "Cost against tensor size");
+    begin_table(out, "scroll", "Cost against tensor size");
     fputs("<th>optimizer</th><th>parameters</th><th>ns/param</th><th>time/step</th><th>\u00d7 Adam</th><th>of the "
           "limit</th>"
           "<th class=\"text\">limited by</th><th>rounds</th></tr></thead>\n<tbody>\n",
@@ -378,7 +397,7 @@ static void write_sweep(FILE *out, const struct cost_view *view)
         cell_ratio(out, row);
         cell_percent(out, row->roof_fraction);
         cell_text(out, row->limit);
-        cell_count(out, row->ns.rounds);
+        cell_rounds(out, row);
         fputs("</tr>\n", out);
     }
     end_table(out);
@@ -402,43 +421,39 @@ static void write_phases(FILE *out, const struct cost_view *view)
         return;
     fputs("<section id=\"phases\"><h2>Where a ", out);
     html_text(out, view_optimizer(first->optimizer));
-    fputs(" step spends its time</h2>\n"
-          "<p class=\"note\">Accumulate: row and column sums of squared gradients. Statistics: mean squares of the 30 "
-          "features, none of which is stored. LSTM and hypernetwork: once per tensor. MLP: once per parameter, and "
-          "writes "
-          "the new state.</p>\n<div class=\"grid2\"><figure>\n",
-          out);
+    fputs(" step spends its time</h2>\n<div class=\"grid2\"><figure>\n", out);
     plot_phases(out, "phases-plot", view);
-    fputs("</figure><div>\n", out);
-    begin_table(out, "Phases by workload");
+    fputs("<figcaption>The number at the end is the sum of the "
+          "medians.</figcaption></figure><dl><dt>accumulate</dt><dd>row and column sums of squared gradients, for the "
+          "factored moments</dd>"
+          "<dt>statistics</dt><dd>mean squares of the 30 features, which are computed and never stored</dd>"
+          "<dt>lstm</dt><dd>once per tensor, for all tensors as one matrix product</dd>"
+          "<dt>hypernetwork</dt><dd>mixes each tensor\u2019s MLP from the bank of experts</dd>"
+          "<dt>mlp</dt><dd>the update of each parameter; writes parameters and state</dd></dl></div>\n",
+          out);
+    begin_table(out, "scroll", "Phases by workload, ns per parameter");
     fputs("<th>ns/param</th>", out);
-    for (size_t i = 0; i < view->row_count; i++)
-        if (view->rows[i].phase_count > 0) {
-            fputs("<th>", out);
-            html_text(out, view->rows[i].workload);
-            fputs("</th>", out);
-        }
-    fputs("</tr></thead>\n<tbody>\n", out);
-    for (size_t p = 0; p <= first->phase_count; p++) {
-        fputs("<tr><th scope=\"row\">", out);
-        html_text(out, p < first->phase_count ? first->phase_name[p] : "whole step");
+    for (size_t p = 0; p < first->phase_count; p++) {
+        fputs("<th>", out);
+        html_text(out, first->phase_name[p]);
         fputs("</th>", out);
-        for (size_t i = 0; i < view->row_count; i++) {
-            const struct view_row *row = &view->rows[i];
-            if (row->phase_count == 0)
-                continue;
-            if (p == first->phase_count)
-                cell_ns(out, row);
-            else if (p < row->phase_count && strcmp(row->phase_name[p], first->phase_name[p]) == 0)
-                cell_interval(out, row->phase[p].median, row->phase[p].low, row->phase[p].high, "");
-            else
-                cell(out, (double)NAN);
+    }
+    fputs("<th>whole step</th></tr></thead>\n<tbody>\n", out);
+    for (size_t i = 0; i < view->row_count; i++) {
+        const struct view_row *row = &view->rows[i];
+        if (row->phase_count == 0)
+            continue;
+        begin_row(out, row, row->workload);
+        for (size_t p = 0; p < first->phase_count; p++) {
+            const struct view_stat phase = view_phase(row, first->phase_name[p]);
+            cell_interval(out, "", phase.median, phase.low, phase.high, "");
         }
+        cell_ns(out, row);
         fputs("</tr>\n", out);
     }
     end_table(out);
     download(out, "stepcost-phases.csv", csv_phases, view->rows, view->row_count);
-    fputs("</div></div></section>\n", out);
+    fputs("</section>\n", out);
 }
 
 static void write_roofline(FILE *out, const struct cost_view *view)
@@ -468,15 +483,15 @@ static void write_roofline(FILE *out, const struct cost_view *view)
 static void write_table(FILE *out, const struct cost_view *view)
 {
     fputs("<section id=\"table\"><h2>Full table</h2>\n", out);
-    begin_table(out, "All measurements");
+    begin_table(out, "scroll wide", "All measurements");
     fputs("<th>optimizer</th><th>ns/param</th><th>minimum</th><th>ms/step</th><th>\u00d7 "
           "Adam</th><th>state,<br/>B/param</th>"
           "<th>traffic,<br/>B/param</th><th>flops/<br/>param</th><th>GB/s</th><th>GFLOP/s</th><th>roof,<br/>GB/s</th>"
-          "<th>of the<br/>limit</th><th class=\"text\">limited by</th><th>rounds</th><th class=\"text\">ended by</th>"
+          "<th>of the<br/>limit</th><th class=\"text\">limited by</th><th>rounds</th>"
           "</tr></thead>\n",
           out);
     for (size_t w = 0; w < view->workload_count; w++) {
-        fputs("<tbody><tr><th scope=\"rowgroup\" colspan=\"15\">", out);
+        fputs("<tbody><tr><th scope=\"rowgroup\" colspan=\"14\">", out);
         workload_title(out, view->workloads[w].rows);
         fputs("</th></tr>\n", out);
         for (size_t i = 0; i < view->workloads[w].count; i++) {
@@ -494,8 +509,7 @@ static void write_table(FILE *out, const struct cost_view *view)
             cell(out, row->roof_gbs);
             cell_percent(out, row->roof_fraction);
             cell_text(out, row->limit);
-            cell_count(out, row->ns.rounds);
-            cell_text(out, row->stop);
+            cell_rounds(out, row);
             fputs("</tr>\n", out);
         }
         fputs(w + 1 < view->workload_count ? "</tbody>\n" : "", out);
@@ -504,7 +518,7 @@ static void write_table(FILE *out, const struct cost_view *view)
         fputs("<tbody>", out);
     end_table(out);
     fputs("<p class=\"note\">State: kept between steps. Traffic and flops: by formula, what a step asks of memory and "
-          "computes; a multiply-add is two flops, a division or a root one. Ended by spread: the rounds of everything "
+          "computes; a multiply-add is two flops, a division or a root one. Rounds ended by spread: everything "
           "timed together had settled within 1\u00a0%; by budget: time was up.</p>\n",
           out);
     download(out, "stepcost-cost.csv", csv_rows, view->rows, view->row_count);
@@ -522,58 +536,86 @@ static void term(FILE *out, const char *name, const char *text)
     fputs("</dd>\n", out);
 }
 
-/* The rows behind the kernels, most of which are the same: "avx512: adam.adam, ...". */
-static void write_kernel_rows(FILE *out, const json_t *rows)
+/* Calls write for each row (variant) that some kernel runs on, with all kernels: most of them share one. */
+static void for_each_kernel_row(FILE *out, json_t *kernels, void (*write)(FILE *, json_t *kernels, const json_t *row))
 {
     const char *slot, *earlier;
     json_t *row, *other;
-    json_t *kernels = (json_t *)rows;
     json_object_foreach(kernels, slot, row)
     {
-        bool first = true;
+        bool first = json_is_string(row);
         json_object_foreach(kernels, earlier, other)
         {
             if (other == row)
                 break;
             first &= !json_equal(other, row);
         }
-        if (!first || !json_is_string(row))
-            continue;
-        fputs("<dt>kernels on ", out);
-        html_text(out, json_string_value(row));
-        fputs("</dt><dd>", out);
-        const char *separator = "";
-        json_object_foreach(kernels, earlier, other) if (json_equal(other, row))
-        {
-            fputs(separator, out);
-            html_text(out, earlier);
-            separator = ", ";
-        }
-        fputs("</dd>\n", out);
+        if (first)
+            write(out, kernels, row);
     }
 }
 
-/* Which events can be read, and why the others cannot. */
+/* "avx512 41 " */
+static void count_kernels(FILE *out, json_t *kernels, const json_t *row)
+{
+    const char *slot;
+    json_t *other;
+    size_t count = 0;
+    json_object_foreach(kernels, slot, other) count += (size_t)json_equal(other, row);
+    html_text(out, json_string_value(row));
+    fprintf(out, "\u00a0%zu ", count);
+}
+
+static void list_kernels(FILE *out, json_t *kernels, const json_t *row)
+{
+    const char *slot, *separator = "";
+    json_t *other;
+    fputs("<dt>", out);
+    html_text(out, json_string_value(row));
+    fputs("</dt><dd>", out);
+    json_object_foreach(kernels, slot, other) if (json_equal(other, row))
+    {
+        fputs(separator, out);
+        html_text(out, slot);
+        separator = ", ";
+    }
+    fputs("</dd>\n", out);
+}
+
+static bool same_verdict(const json_t *a, const json_t *b)
+{
+    return strcmp(view_text(a, "source"), view_text(b, "source")) == 0 &&
+           strcmp(view_text(a, "reason"), view_text(b, "reason")) == 0;
+}
+
+/* Which events can be read and, said once for all that share it, why others cannot and what would help. */
 static void write_counters(FILE *out, const json_t *counters)
 {
-    if (json_array_size(counters) == 0)
+    const size_t count = json_array_size(counters);
+    if (count == 0)
         return;
-    fputs("<h3>Hardware counters <span>\u00b7 no figure here rests on them</span></h3>\n", out);
-    begin_table(out, "Counters");
-    fputs("<th>event</th><th class=\"text\">can be read</th><th class=\"text\">source</th>"
-          "<th class=\"text\">reason and remedy</th></tr></thead>\n<tbody>\n",
-          out);
-    for (size_t i = 0; i < json_array_size(counters); i++) {
+    fputs("<h3>Hardware counters <span>\u00b7 no figure here rests on them</span></h3>\n<ul class=\"notes\">\n", out);
+    for (size_t i = 0; i < count; i++) {
         const json_t *counter = json_array_get(counters, i);
-        fputs("<tr><th scope=\"row\">", out);
-        html_text(out, view_text(counter, "name"));
-        fputs("</th>", out);
-        cell_text(out, json_is_true(json_object_get(counter, "available")) ? "yes" : "no");
-        cell_text(out, view_text(counter, "source"));
-        cell_text(out, view_text(counter, "reason"));
-        fputs("</tr>\n", out);
+        bool first = true;
+        for (size_t j = 0; j < i; j++)
+            first &= !same_verdict(json_array_get(counters, j), counter);
+        if (!first)
+            continue;
+        const bool available = json_is_true(json_object_get(counter, "available"));
+        fputs(available ? "<li>Can be read" : "<li><b>Cannot be read</b>", out);
+        const char *separator = ": ";
+        for (size_t j = i; j < count; j++)
+            if (same_verdict(json_array_get(counters, j), counter)) {
+                fputs(separator, out);
+                html_text(out, view_text(json_array_get(counters, j), "name"));
+                separator = ", ";
+            }
+        fputs(available ? ". Source: " : ". Reason: ", out);
+        html_text(out, view_text(counter, available ? "source" : "reason"));
+        fputs("</li>\n", out);
     }
-    end_table(out);
+    fputs("</ul>\n", out);
 }
 
 static void write_environment(FILE *out, const struct cost_view *view)
@@ -583,7 +625,7 @@ static void write_environment(FILE *out, const struct cost_view *view)
     char text[HTML_NUMBER], more[HTML_NUMBER], bytes[CLI_BYTES_TEXT], line[256];
     fputs("<section id=\"environment\"><h2>Environment</h2>\n<div class=\"grid2\"><dl>\n", out);
     term(out, "CPU", view_text(c, "cpu"));
-    snprintf(line, sizeof line, "%s packages, %s NUMA nodes, %s cores, %s CPUs allowed",
+    snprintf(line, sizeof line, "packages: %s, NUMA nodes: %s, cores: %s, CPUs allowed: %s",
              html_count(text, view_number(c, "packages")), html_count(more, view_number(c, "numa_nodes")),
              html_count((char[HTML_NUMBER]){0}, view_number(c, "cores")),
              html_count((char[HTML_NUMBER]){0}, view_number(c, "allowed_cpus")));
@@ -617,7 +659,9 @@ static void write_environment(FILE *out, const struct cost_view *view)
                  (long long)json_integer_value(json_array_get(pinned, i)));
     term(out, "threads", line);
     term(out, "levels in force", view_text(c, "isa"));
-    write_kernel_rows(out, json_object_get(c, "rows"));
+    fputs("<dt>kernels by level</dt><dd>", out);
+    for_each_kernel_row(out, json_object_get(c, "rows"), count_kernels);
+    fputs("</dd>\n", out);
     snprintf(line, sizeof line, "%.40s, commit %.60s", view_text(c, "version"), view_text(c, "commit"));
     term(out, "stepcost", line);
     term(out, "compiler", view_text(c, "compiler"));
@@ -628,6 +672,9 @@ static void write_environment(FILE *out, const struct cost_view *view)
     term(out, "timer", line);
     term(out, "measured", view_text(c, "date"));
     fputs("</dl></div>\n", out);
+    fputs("<details><summary>Kernels and what each runs on</summary><dl>\n", out);
+    for_each_kernel_row(out, json_object_get(c, "rows"), list_kernels);
+    fputs("</dl></details>\n", out);
     write_counters(out, json_object_get(view->report, "counters"));
     fputs("</section>\n", out);
 }

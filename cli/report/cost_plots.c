@@ -35,6 +35,15 @@ static double nice_above(double value)
     return 10.0 * power;
 }
 
+/* A tick's number without digits that are not there: 0.1, 1, 20, 10 000. */
+static char *plain(char text[HTML_NUMBER], double value)
+{
+    if (value >= 1000.0)
+        return html_number(text, value);
+    snprintf(text, HTML_NUMBER, "%g", value);
+    return text;
+}
+
 /* A log tick at each power of ten, and at 2 and 5 where the axis is short. Calls draw for each tick. */
 static void log_ticks(const struct axis *axis, void (*draw)(void *argument, double value), void *argument)
 {
@@ -110,9 +119,8 @@ void plot_bars(FILE *out, const char *id, const struct view_workload *workload)
         longest = fmax(longest, fmax(row->ns.median, row->ns.high));
         longest = fmax(longest, row->ns.median * row->roof_fraction);
     }
-    const double step = longest > 0.0 ? nice_above(longest / 4.0) : 1.0;
-    const double ticks = longest > 0.0 ? ceil(longest / step - 1e-9) : 1.0;
-    const struct axis x = {0.0, step * ticks, NAMES + 6, RIGHT, false};
+    const double end = longest > 0.0 ? 1.02 * longest : 1.0, step = nice_above(end / 5.0);
+    const struct axis x = {0.0, end, NAMES + 6, RIGHT, false};
     const double bottom = TOP + STEP * (double)workload->count;
 
     begin(out, id, bottom + 24.0, "Time per parameter");
@@ -123,11 +131,11 @@ void plot_bars(FILE *out, const char *id, const struct view_workload *workload)
     fputs("</desc>\n", out);
 
     char text[HTML_NUMBER];
-    for (int i = 0; i <= (int)ticks; i++) {
+    for (int i = 0; step * i <= end; i++) {
         const double value = step * i, position = at(&x, value);
         fprintf(out,
                 "<path class=\"grid\" d=\"M%.2f %dV%.2f\"/><text class=\"tick mid\" x=\"%.2f\" y=\"%.2f\">%s</text>\n",
-                position, TOP - 4, bottom, position, bottom + 15.0, html_number(text, value));
+                position, TOP - 4, bottom, position, bottom + 15.0, plain(text, value));
     }
     fprintf(out,
             "<text class=\"head end\" x=\"%d\" y=\"12\">ns/param</text>"
@@ -146,8 +154,8 @@ void plot_bars(FILE *out, const char *id, const struct view_workload *workload)
                     tone(row), row->index, x.start, middle - 0.5 * BAR, at(&x, row->ns.median) - x.start, BAR);
         const double limit = row->ns.median * row->roof_fraction;
         if (!isnan(limit))
-            fprintf(out, "<path class=\"limit\" d=\"M%.2f %.2fv%d\"/>", at(&x, limit), middle - 0.5 * BAR - 2.0,
-                    BAR + 4);
+            fprintf(out, "<path class=\"halo\" d=\"M%.2f %.2fv%d\"/><path class=\"limit\" d=\"M%.2f %.2fv%d\"/>",
+                    at(&x, limit), middle - 0.5 * BAR - 3.0, BAR + 6, at(&x, limit), middle - 0.5 * BAR - 3.0, BAR + 6);
         if (!isnan(row->ns.low) && !isnan(row->ns.high))
             fprintf(out, "<path class=\"whisker\" d=\"M%.2f %.2fH%.2fm0-3v6M%.2f %.2fv6\"/>", at(&x, row->ns.low),
                     middle, at(&x, row->ns.high), at(&x, row->ns.low), middle - 3.0);
@@ -193,15 +201,6 @@ static void draw_frame(struct frame *f, const char *x_title, const char *y_title
     fprintf(f->out,
             "<text class=\"head end\" x=\"%.2f\" y=\"%.2f\">%s</text><text class=\"head\" x=\"2\" y=\"12\">%s</text>\n",
             f->x.end, f->y.start + 33.0, x_title, y_title);
-}
-
-/* A tick's number without digits that are not there: 0.1, 1, 20, 10 000. */
-static char *plain(char text[HTML_NUMBER], double value)
-{
-    if (value >= 1000.0)
-        return html_number(text, value);
-    snprintf(text, HTML_NUMBER, "%g", value);
-    return text;
 }
 
 static char *round_seconds(char text[HTML_NUMBER], double ns)
@@ -362,7 +361,7 @@ static double phase_sum(const struct view_row *row)
 
 void plot_phases(FILE *out, const char *id, const struct cost_view *view)
 {
-    enum { TOP = 46, STEP = 46, BAR = 22, LEFT = 4, RIGHT = 384, VALUE = 436, LEGEND = 5 };
+    enum { TOP = 46, STEP = 46, BAR = 22, LEFT = 4, RIGHT = 372, VALUE = 436, LEGEND = 5 };
     const struct view_row *first = NULL;
     double longest = 0.0;
     size_t count = 0;
@@ -374,8 +373,8 @@ void plot_phases(FILE *out, const char *id, const struct cost_view *view)
         }
     if (first == NULL || !(longest > 0.0))
         return;
-    const double step = nice_above(longest / 5.0), ticks = ceil(longest / step - 1e-9);
-    const struct axis x = {0.0, step * ticks, LEFT, RIGHT, false};
+    const double step = nice_above(longest / 6.0);
+    const struct axis x = {0.0, longest, LEFT, RIGHT, false};
     const double bottom = TOP + STEP * (double)count;
 
     begin(out, id, bottom + 30.0, "Phases of a step");
@@ -399,11 +398,11 @@ void plot_phases(FILE *out, const char *id, const struct cost_view *view)
         fputs("</text>\n", out);
         legend += 30.0 + 6.4 * fmin(14.0, (double)strlen(first->phase_name[p]));
     }
-    for (int i = 0; i <= (int)ticks; i++)
+    for (int i = 0; step * i <= longest; i++)
         fprintf(out,
                 "<path class=\"grid\" d=\"M%.2f %dV%.2f\"/><text class=\"tick %s\" x=\"%.2f\" y=\"%.2f\">%s</text>\n",
                 at(&x, step * i), TOP - 16, bottom, i == 0 ? "" : "mid", at(&x, step * i), bottom + 15.0,
-                html_number(text, step * i));
+                plain(text, step * i));
     fprintf(out, "<text class=\"head end\" x=\"%d\" y=\"%.2f\">ns/param</text>\n", VALUE, bottom + 15.0);
 
     size_t line = 0;
@@ -466,7 +465,7 @@ static bool lines_cross(const struct point *a, const struct point *b)
  * crosses fewest lines; others stand alone and are labelled beside the mark. roof(x) is where the lowest slope is. */
 static void place_labels(struct point *points, size_t count, const struct frame *f, double bandwidth)
 {
-    enum { NEAR_X = 70, NEAR_Y = 15, LINE = 14 };
+    enum { NEAR_X = 110, NEAR_Y = 40, LINE = 14 };
     struct point *column[MOST_POINTS];
     size_t n = 0;
     double right = 0.0, middle = 0.0;
@@ -557,7 +556,7 @@ void plot_roofline(FILE *out, const char *id, const struct view_workload *worklo
     struct frame f = {
         .out = out,
         .x = {least / 1.7, most * 3.0, 48.0, 434.0, true},
-        .y = {low / 5.0, fmax(high, peak) * 2.0, 282.0, 24.0, true},
+        .y = {low / 8.0, fmax(high, peak) * 2.0, 282.0, 24.0, true},
         .x_text = plain,
         .y_text = plain,
     };

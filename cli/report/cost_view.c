@@ -77,6 +77,14 @@ static void read_row(struct view_row *row, const json_t *object, const char *pea
     }
 }
 
+struct view_stat view_phase(const struct view_row *row, const char *name)
+{
+    for (size_t i = 0; i < row->phase_count; i++)
+        if (strcmp(row->phase_name[i], name) == 0)
+            return row->phase[i];
+    return read_stat(NULL);
+}
+
 /* NULL when memory ran out. */
 static struct view_row *read_rows(const json_t *array, const char *peak_row, size_t *count)
 {

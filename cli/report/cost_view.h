@@ -51,6 +51,9 @@ struct cost_view {
 int cost_view_create(struct cost_view *view, const json_t *report);
 void cost_view_destroy(struct cost_view *view);
 
+/* NaN throughout when the row has no such phase. */
+struct view_stat view_phase(const struct view_row *row, const char *name);
+
 double view_number(const json_t *object, const char *key);
 const char *view_text(const json_t *object, const char *key);
 

@@ -43,14 +43,18 @@ static const char *const rules[] = {
     "thead th{color:var(--quiet);vertical-align:bottom;border-bottom:1px solid var(--rule)}",
     "tbody tr+tr>*{border-top:1px solid var(--grid)}",
     "th[scope=row],th[scope=rowgroup],thead th:first-child,td.text,th.text{text-align:left}",
-    "th[scope=row]{position:sticky;left:0;background:var(--page);max-width:220px;overflow-wrap:anywhere;white-space:"
+    "th[scope=row]{position:sticky;left:0;background:var(--page);min-width:7.2em;max-width:220px;overflow-wrap:"
+    "anywhere;white-space:"
     "normal}",
     "th[scope=rowgroup]{font-weight:650;padding-top:18px;white-space:normal;overflow-wrap:anywhere}",
     "th[scope=rowgroup] span{font-weight:400;color:var(--quiet)}",
     "tr.velo td.key,tr.velo th[scope=row]{color:var(--velo);font-weight:600}",
     "tr.adam td.key,tr.adam th[scope=row]{color:var(--adam);font-weight:600}",
     "td small{color:var(--quiet);font-size:12.5px;font-weight:400;padding-left:5px}",
-    "dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px 22px;font-size:14px;margin:8px "
+    ".wide table{font-size:13px}.wide th,.wide td{padding-left:13px}.wide th:first-child{padding-left:0}.wide td "
+    "small{font-size:11.5px}",
+    "dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px "
+    "22px;align-content:start;font-size:14px;margin:8px "
     "0;max-width:100%}",
     "dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}",
     "code,pre{font:13px/1.5 ui-monospace,SFMono-Regular,Consolas,\"DejaVu Sans Mono\",monospace}",
@@ -69,7 +73,7 @@ static const char *const rules[] = {
     "svg .grid{stroke:var(--grid);fill:none}",
     "svg .bar.other{fill:var(--other)}svg .bar.adam{fill:var(--adam)}svg .bar.velo{fill:var(--velo)}",
     "svg .whisker{stroke:var(--text);stroke-width:1.3;fill:none}",
-    "svg .limit{stroke:var(--text);stroke-width:2;fill:none}",
+    "svg .limit{stroke:var(--text);stroke-width:2;fill:none}svg .halo{stroke:var(--page);stroke-width:4.4;fill:none}",
     "svg .mark{stroke:var(--page);stroke-width:1}svg .mark.other{fill:var(--quiet)}svg .mark.adam{fill:var(--adam)}"
     "svg .mark.velo{fill:var(--velo)}",
     "svg .line{fill:none;stroke:var(--other);stroke-width:1.8;stroke-dasharray:2 3}"
