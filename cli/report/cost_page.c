@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/report/cost_environment.h"
 #include "cli/report/cost_plots.h"
 #include "cli/report/cost_view.h"
 #include "cli/report/html.h"
@@ -361,23 +362,14 @@ static void write_sweep(FILE *out, const struct cost_view *view)
 {
     if (view->sweep_count == 0)
         return;
-    fputs("<section id=\"size\"><h2>Cost against tensor size</h2>\n"
-          "<p>Steps on one square tensor. While it is small the fixed cost of a step counts, for VeLO a pass over the "
-          "weights of its LSTM; past the caches, memory does.</p>\n"
-          "<p class=\"note\">Shaded: where parameters, gradients and state of the optimizers fill a cache of the cores "
-          "in "
-          "use, from the one with the most bytes per parameter to the one with the fewest.",
-          out);
-    const json_t *caches = json_object_get(view->context, "caches");
-    for (size_t i = 0; i < json_array_size(caches); i++) {
-        const json_t *cache = json_array_get(caches, i);
-        char text[CLI_BYTES_TEXT];
-        if (view_number(cache, "core_kind") == 0.0)
-            fprintf(out, " L%.0f: %s for %.0f\u00a0CPU%s.", view_number(cache, "level"),
-                    cli_format_bytes(text, view_number(cache, "bytes")), view_number(cache, "cpus"),
-                    view_number(cache, "cpus") == 1.0 ? "" : "s");
-    }
-    fputs("</p>\n<div class=\"grid2\"><figure>\n", out);
+    fputs(
+        "<section id=\"size\"><h2>Cost against tensor size</h2>\n"
+        "<p>Steps on one square tensor. While it is small the fixed cost of a step counts, for VeLO a pass over the "
+        "weights of its LSTM; past the caches, memory does.</p>\n"
+        "<p class=\"note\">Shaded: where parameters, gradients and state of the optimizers fill a <a "
+        "href=\"#environment\">cache</a> of the cores in use, from the optimizer with the most bytes per parameter to "
+        "the one with the fewest.</p>\n<div class=\"grid2\"><figure>\n",
+        out);
     plot_sweep(out, "sweep-param", view, false);
     fputs("</figure><figure>\n", out);
     plot_sweep(out, "sweep-step", view, true);
@@ -525,159 +517,7 @@ static void write_table(FILE *out, const struct cost_view *view)
     fputs("</section>\n", out);
 }
 
-/* ---- Conditions, method, data ----------------------------------------------------------------------------------- */
-
-static void term(FILE *out, const char *name, const char *text)
-{
-    if (text[0] == '\0')
-        return;
-    fprintf(out, "<dt>%s</dt><dd>", name);
-    html_text(out, text);
-    fputs("</dd>\n", out);
-}
-
-/* Calls write for each row (variant) that some kernel runs on, with all kernels: most of them share one. */
-static void for_each_kernel_row(FILE *out, json_t *kernels, void (*write)(FILE *, json_t *kernels, const json_t *row))
-{
-    const char *slot, *earlier;
-    json_t *row, *other;
-    json_object_foreach(kernels, slot, row)
-    {
-        bool first = json_is_string(row);
-        json_object_foreach(kernels, earlier, other)
-        {
-            if (other == row)
-                break;
-            first &= !json_equal(other, row);
-        }
-        if (first)
-            write(out, kernels, row);
-    }
-}
-
-/* "avx512 41 " */
-static void count_kernels(FILE *out, json_t *kernels, const json_t *row)
-{
-    const char *slot;
-    json_t *other;
-    size_t count = 0;
-    json_object_foreach(kernels, slot, other) count += (size_t)json_equal(other, row);
-    html_text(out, json_string_value(row));
-    fprintf(out, "\u00a0%zu ", count);
-}
-
-static void list_kernels(FILE *out, json_t *kernels, const json_t *row)
-{
-    const char *slot, *separator = "";
-    json_t *other;
-    fputs("<dt>", out);
-    html_text(out, json_string_value(row));
-    fputs("</dt><dd>", out);
-    json_object_foreach(kernels, slot, other) if (json_equal(other, row))
-    {
-        fputs(separator, out);
-        html_text(out, slot);
-        separator = ", ";
-    }
-    fputs("</dd>\n", out);
-}
-
-static bool same_verdict(const json_t *a, const json_t *b)
-{
-    return strcmp(view_text(a, "source"), view_text(b, "source")) == 0 &&
-           strcmp(view_text(a, "reason"), view_text(b, "reason")) == 0;
-}
-
-/* Which events can be read and, said once for all that share it, why others cannot and what would help. */
-static void write_counters(FILE *out, const json_t *counters)
-{
-    const size_t count = json_array_size(counters);
-    if (count == 0)
-        return;
-    fputs("<h3>Hardware counters <span>\u00b7 no figure here rests on them</span></h3>\n<ul class=\"notes\">\n", out);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *counter = json_array_get(counters, i);
-        bool first = true;
-        for (size_t j = 0; j < i; j++)
-            first &= !same_verdict(json_array_get(counters, j), counter);
-        if (!first)
-            continue;
-        const bool available = json_is_true(json_object_get(counter, "available"));
-        fputs(available ? "<li>Can be read" : "<li><b>Cannot be read</b>", out);
-        const char *separator = ": ";
-        for (size_t j = i; j < count; j++)
-            if (same_verdict(json_array_get(counters, j), counter)) {
-                fputs(separator, out);
-                html_text(out, view_text(json_array_get(counters, j), "name"));
-                separator = ", ";
-            }
-        fputs(available ? ". Source: " : ". Reason: ", out);
-        html_text(out, view_text(counter, available ? "source" : "reason"));
-        fputs("</li>\n", out);
-    }
-    fputs("</ul>\n", out);
-}
-
-static void write_environment(FILE *out, const struct cost_view *view)
-{
-    const json_t *c = view->context, *caches = json_object_get(c, "caches"),
-                 *pinned = json_object_get(c, "pinned_cpus");
-    char text[HTML_NUMBER], more[HTML_NUMBER], bytes[CLI_BYTES_TEXT], line[256];
-    fputs("<section id=\"environment\"><h2>Environment</h2>\n<div class=\"grid2\"><dl>\n", out);
-    term(out, "CPU", view_text(c, "cpu"));
-    snprintf(line, sizeof line, "packages: %s, NUMA nodes: %s, cores: %s, CPUs allowed: %s",
-             html_count(text, view_number(c, "packages")), html_count(more, view_number(c, "numa_nodes")),
-             html_count((char[HTML_NUMBER]){0}, view_number(c, "cores")),
-             html_count((char[HTML_NUMBER]){0}, view_number(c, "allowed_cpus")));
-    term(out, "topology", line);
-    for (size_t i = 0; i < json_array_size(caches); i++) {
-        const json_t *cache = json_array_get(caches, i);
-        snprintf(line, sizeof line, "%s, lines of %.0f B, one for %.0f CPU%s",
-                 cli_format_bytes(bytes, view_number(cache, "bytes")), view_number(cache, "line_bytes"),
-                 view_number(cache, "cpus"), view_number(cache, "cpus") == 1.0 ? "" : "s");
-        char name[64];
-        const double kind = view_number(cache, "core_kind");
-        snprintf(name, sizeof name, kind > 0.0 ? "L%.0f cache, core kind %.0f" : "L%.0f cache",
-                 view_number(cache, "level"), kind);
-        term(out, name, line);
-    }
-    snprintf(line, sizeof line, "%s, ", cli_format_bytes(bytes, view_number(c, "memory_bytes")));
-    snprintf(line + strlen(line), sizeof line - strlen(line), "%s free before the measurement",
-             cli_format_bytes(bytes, view_number(c, "memory_available_bytes")));
-    term(out, "memory", line);
-    term(out, "huge pages", view_text(c, "huge_pages"));
-    snprintf(line, sizeof line, "%s GHz, estimated", html_number(text, view_number(c, "ghz_estimate")));
-    term(out, "clock", line);
-    term(out, "governor", view_text(c, "governor"));
-    snprintf(line, sizeof line, "%s, before the measurement", html_number(text, view_number(c, "load_average")));
-    term(out, "load average", line);
-    fputs("</dl><dl>\n", out);
-    term(out, "system", view_text(c, "system"));
-    snprintf(line, sizeof line, "%s, on CPUs", html_count(text, view_number(c, "threads")));
-    for (size_t i = 0; i < json_array_size(pinned) && strlen(line) + 32 < sizeof line; i++)
-        snprintf(line + strlen(line), sizeof line - strlen(line), " %lld",
-                 (long long)json_integer_value(json_array_get(pinned, i)));
-    term(out, "threads", line);
-    term(out, "levels in force", view_text(c, "isa"));
-    fputs("<dt>kernels by level</dt><dd>", out);
-    for_each_kernel_row(out, json_object_get(c, "rows"), count_kernels);
-    fputs("</dd>\n", out);
-    snprintf(line, sizeof line, "%.40s, commit %.60s", view_text(c, "version"), view_text(c, "commit"));
-    term(out, "stepcost", line);
-    term(out, "compiler", view_text(c, "compiler"));
-    term(out, "flags", view_text(c, "flags"));
-    snprintf(line, sizeof line, "%s ns a reading, subtracted; resolution %s ns",
-             html_number(text, view_number(c, "clock_overhead_ns")),
-             html_number(more, view_number(c, "clock_resolution_ns")));
-    term(out, "timer", line);
-    term(out, "measured", view_text(c, "date"));
-    fputs("</dl></div>\n", out);
-    fputs("<details><summary>Kernels and what each runs on</summary><dl>\n", out);
-    for_each_kernel_row(out, json_object_get(c, "rows"), list_kernels);
-    fputs("</dl></details>\n", out);
-    write_counters(out, json_object_get(view->report, "counters"));
-    fputs("</section>\n", out);
-}
+/* ---- Method, data ----------------------------------------------------------------------------------------------- */
 
 static void write_method(FILE *out, const struct cost_view *view)
 {
@@ -725,7 +565,7 @@ static void write_data(FILE *out, const struct cost_view *view, const char *json
     fprintf(out,
             "<p>This page holds the report as JSON (keys: docs/json.md)%s in the element "
             "<code>script#stepcost-json</code>. To take it out:</p>\n"
-            "<pre class=\"wrap\">python3 -c 'import re,sys; print(re.search(r\"stepcost-json.>(.*?)\\x3c/script\", "
+            "<pre class=\"wrap\">python3 -c 'import re,sys; print(re.search(r\"stepcost-json.&gt;(.*?)\\x3c/script\", "
             "sys.stdin.read(), re.S)[1])' &lt; stepcost-report.html</pre>\n",
             samples ? ", raw samples included," : " without the raw samples, which --json keeps,");
     fputs("<script type=\"application/json\" id=\"stepcost-json\">", out);
@@ -786,7 +626,7 @@ static void write_page(FILE *out, const struct cost_view *view, const char *json
     write_phases(out, view);
     write_roofline(out, view);
     write_table(out, view);
-    write_environment(out, view);
+    page_environment(out, view);
     write_method(out, view);
     write_data(out, view, json, samples);
     fputs("</main>\n<footer>Made by stepcost; this page loads nothing and runs nothing.</footer>\n</body>\n</html>\n",
