@@ -106,29 +106,62 @@ static void share(const size_t *work, size_t first, size_t end, size_t rank, siz
 
 /* ---- Blocks ---- */
 
-/* Copies the interleaved panels of a block, rows x cols each, one after the other, out of or into a tensor. */
+enum { GATHER_AHEAD = 1024 }; /* elements to prefetch ahead: the runs are too short for the hardware's */
+typedef float quad __attribute__((vector_size(16)));
+
+/* One row of a block of interleaved panels: column j is a run of neighbouring elements, one of each panel; tile holds the
+ * panels one after the other, area apart. */
+static void gather_row(const float *restrict row, ptrdiff_t col_stride, size_t cols, size_t panels, size_t area,
+                       float *restrict tile)
+{
+    size_t j = 0;
+    for (; j + 4 <= cols; j += 4, row += 4 * col_stride) {
+        for (ptrdiff_t line = 0; line < 4 * col_stride; line += 16)
+            __builtin_prefetch((const char *)((uintptr_t)(row + line) + GATHER_AHEAD * sizeof *row));
+        for (size_t q = 0; q < panels; q++) {
+            const float *from = row + q;
+            const quad x = {from[0], from[col_stride], from[2 * col_stride], from[3 * col_stride]};
+            memcpy(tile + q * area + j, &x, sizeof x);
+        }
+    }
+    for (; j < cols; j++, row += col_stride)
+        for (size_t q = 0; q < panels; q++)
+            tile[q * area + j] = row[q];
+}
+
+static void scatter_row(const float *restrict tile, size_t area, size_t cols, size_t panels, ptrdiff_t col_stride,
+                        float *restrict row)
+{
+    size_t j = 0;
+    for (; j + 4 <= cols; j += 4, row += 4 * col_stride)
+        for (size_t q = 0; q < panels; q++) {
+            quad x;
+            memcpy(&x, tile + q * area + j, sizeof x);
+            float *to = row + q;
+            to[0] = x[0], to[col_stride] = x[1], to[2 * col_stride] = x[2], to[3 * col_stride] = x[3];
+        }
+    for (; j < cols; j++, row += col_stride)
+        for (size_t q = 0; q < panels; q++)
+            row[q] = tile[q * area + j];
+}
+
+/* Copies the interleaved panels of a block, rows x cols each, out of or into a tensor. */
 static void gather(const struct velo_shape *shape, const struct velo_block *block, const float *tensor, float *tile)
 {
-    const size_t base = sco_velo_panel_offset(shape, block->b), area = block->rows * block->cols;
-    for (size_t i = 0; i < block->rows; i++)
-        for (size_t j = 0; j < block->cols; j++) {
-            const float *run = tensor + base + (block->row + i) * (size_t)shape->row_stride +
-                               (block->col + j) * (size_t)shape->col_stride;
-            for (size_t q = 0; q < block->panels; q++)
-                tile[q * area + i * block->cols + j] = run[q];
-        }
+    const size_t area = block->rows * block->cols;
+    const float *row = tensor + sco_velo_panel_offset(shape, block->b) + block->row * (size_t)shape->row_stride +
+                       block->col * (size_t)shape->col_stride;
+    for (size_t i = 0; i < block->rows; i++, row += shape->row_stride, tile += block->cols)
+        gather_row(row, shape->col_stride, block->cols, block->panels, area, tile);
 }
 
 static void scatter(const struct velo_shape *shape, const struct velo_block *block, const float *tile, float *tensor)
 {
-    const size_t base = sco_velo_panel_offset(shape, block->b), area = block->rows * block->cols;
-    for (size_t i = 0; i < block->rows; i++)
-        for (size_t j = 0; j < block->cols; j++) {
-            float *run = tensor + base + (block->row + i) * (size_t)shape->row_stride +
-                         (block->col + j) * (size_t)shape->col_stride;
-            for (size_t q = 0; q < block->panels; q++)
-                run[q] = tile[q * area + i * block->cols + j];
-        }
+    const size_t area = block->rows * block->cols;
+    float *row = tensor + sco_velo_panel_offset(shape, block->b) + block->row * (size_t)shape->row_stride +
+                 block->col * (size_t)shape->col_stride;
+    for (size_t i = 0; i < block->rows; i++, row += shape->row_stride, tile += block->cols)
+        scatter_row(tile, area, block->cols, block->panels, shape->col_stride, row);
 }
 
 /* Where the q-th panel of a block starts in g and p, or in the tiles they were gathered into, and in the state planes. */
