@@ -4,7 +4,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 build_packages="gcc g++ make cmake ninja-build pkg-config libhwloc-dev libjansson-dev libhwy-dev libpapi-dev zlib1g-dev help2man"
-test_packages="libcmocka-dev clang llvm libclang-rt-14-dev python3 python3-venv libsimde-dev binutils
+test_packages="libcmocka-dev clang python3 python3-venv binutils
     qemu-user gcc-aarch64-linux-gnu g++-aarch64-linux-gnu"
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
