@@ -9,7 +9,10 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
 endif()
 set(SCO_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(SCO_FLAGS_avx512 ${SCO_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
-set(SCO_FLAGS_neon "")
+# Before registers are assigned, GCC's scheduler moves loads so far up that kernels which fill the registers spill.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(SCO_FLAGS_neon -fno-schedule-insns)
+endif()
 
 function(sco_add_sources target)
   foreach(file IN LISTS ARGN)

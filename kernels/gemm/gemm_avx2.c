@@ -27,10 +27,8 @@ static inline __m256 in_register(__m256 x)
     return x;
 }
 
-static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t vectors, size_t K,
-                                                       const float *A, size_t lda, const float *B, size_t width,
-                                                       const float *bias, int beta, float *C, size_t ldc,
-                                                       size_t columns)
+SCO_INLINE void tile(const size_t rows, const size_t vectors, size_t K, const float *A, size_t lda, const float *B,
+                     size_t width, const float *bias, int beta, float *C, size_t ldc, size_t columns)
 {
     __m256 sum[MR][NV];
     __m256i lanes[NV];

@@ -12,9 +12,8 @@ enum { LANES = 16, MR = 6, NV = SCO_GEMM_NR / LANES };
 /* Rows of B are fetched this far ahead: more than the latency of L3 at one row per four cycles. */
 enum { AHEAD_BYTES = 4096 };
 
-static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t vectors, size_t K,
-                                                       const float *A, size_t lda, const float *B, const float *bias,
-                                                       int beta, float *C, size_t ldc, __mmask16 last)
+SCO_INLINE void tile(const size_t rows, const size_t vectors, size_t K, const float *A, size_t lda, const float *B,
+                     const float *bias, int beta, float *C, size_t ldc, __mmask16 last)
 {
     __m512 sum[MR][NV];
     SCO_UNROLL

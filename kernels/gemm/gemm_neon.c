@@ -1,38 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arm_neon.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_cell.h"
+#include "kernels/lanes_neon.h"
 
 /* 8x8: 16 accumulators, 8 vectors of A (four k of each row, taken lane by lane: a broadcasting load would cost an
  * arithmetic slot) and two of B of 32 registers; taller or wider tiles spill. With fewer rows the tile is wider, for enough
  * chains to hide the latency of the multiply-add, and so that one row reads the weights once, in address order. */
-enum { LANES = 4, MR = 8, NV = SCO_GEMM_NR / LANES, STEP = SCO_GEMM_STEP / LANES };
+enum { MR = 8, NV = SCO_GEMM_NR / LANES, STEP = SCO_GEMM_STEP / LANES };
 static const unsigned char tile_vectors[MR] = {16, 8, 4, 4, 2, 2, 2, 2};
 
 /* B is fetched this far ahead: more than the latency of a last-level cache. */
-enum { AHEAD_BYTES = 4096, LINE_BYTES = 64 };
+enum { AHEAD_BYTES = 4096 };
 
-static inline float32x4_t load_first(const float *x, size_t n)
+static inline float32x4_t load(const float *x, size_t n)
 {
-    if (n >= LANES)
-        return vld1q_f32(x);
-    float lane[LANES] = {0};
-    memcpy(lane, x, n * sizeof *x);
-    return vld1q_f32(lane);
+    return n >= LANES ? lanes_load(x) : lanes_load_first(x, n);
 }
 
-static inline void store_first(float *x, float32x4_t v, size_t n)
+static inline void store(float *x, float32x4_t y, size_t n)
 {
-    if (n >= LANES) {
-        vst1q_f32(x, v);
-        return;
-    }
-    float lane[LANES];
-    vst1q_f32(lane, v);
-    memcpy(x, lane, n * sizeof *x);
+    if (n >= LANES)
+        lanes_store(x, y);
+    else
+        lanes_store_first(x, y, n);
 }
 
 /* One k: a row of B against element LANE of each vector of A. */
@@ -51,9 +43,8 @@ static inline void store_first(float *x, float32x4_t v, size_t n)
         B += width;                                                                                                    \
     } while (0)
 
-static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t vectors, size_t K,
-                                                       const float *A, size_t lda, const float *B, size_t width,
-                                                       const float *bias, int beta, float *C, size_t ldc)
+SCO_INLINE void tile(const size_t rows, const size_t vectors, size_t K, const float *A, size_t lda, const float *B,
+                     size_t width, const float *bias, int beta, float *C, size_t ldc)
 {
     float32x4_t sum[MR][NV], a[MR];
     SCO_UNROLL
@@ -208,11 +199,11 @@ static void lstm_cell_neon(size_t n, const float *i, const float *g, const float
 {
     for (size_t j = 0; j < n; j += LANES) {
         const size_t left = n - j;
-        const float32x4_t keep = sigmoid(vaddq_f32(load_first(f + j, left), vdupq_n_f32(1.0f)));
-        const float32x4_t in = vmulq_f32(sigmoid(load_first(i + j, left)), tanh_exp(load_first(g + j, left)));
-        const float32x4_t cell = vfmaq_f32(in, keep, load_first(c + j, left));
-        store_first(c + j, cell, left);
-        store_first(h + j, vmulq_f32(sigmoid(load_first(o + j, left)), tanh_exp(cell)), left);
+        const float32x4_t keep = sigmoid(vaddq_f32(load(f + j, left), vdupq_n_f32(1.0f)));
+        const float32x4_t in = vmulq_f32(sigmoid(load(i + j, left)), tanh_exp(load(g + j, left)));
+        const float32x4_t cell = vfmaq_f32(in, keep, load(c + j, left));
+        store(c + j, cell, left);
+        store(h + j, vmulq_f32(sigmoid(load(o + j, left)), tanh_exp(cell)), left);
     }
 }
 
