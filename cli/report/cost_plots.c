@@ -24,6 +24,19 @@ static double at(const struct axis *axis, double value)
     return axis->start + part * (axis->end - axis->start);
 }
 
+/* A report that was damaged or made up may hold anything: what is outside stays out of a plot, and the arithmetic of axes
+ * inside the range of a double. */
+static bool drawable(double value)
+{
+    return value >= 1e-30 && value <= 1e30;
+}
+
+/* The larger of two, the second if it can be drawn. */
+static double longer(double longest, double value)
+{
+    return drawable(value) ? fmax(longest, value) : longest;
+}
+
 /* Smallest of 1, 2, 5 times a power of ten that is not below value. */
 static double nice_above(double value)
 {
@@ -116,8 +129,9 @@ void plot_bars(FILE *out, const char *id, const struct view_workload *workload)
     double longest = 0.0;
     for (size_t i = 0; i < workload->count; i++) {
         const struct view_row *row = &workload->rows[i];
-        longest = fmax(longest, fmax(row->ns.median, row->ns.high));
-        longest = fmax(longest, row->ns.median * row->roof_fraction);
+        longest = longer(longest, row->ns.median);
+        longest = longer(longest, row->ns.high);
+        longest = longer(longest, row->ns.median * row->roof_fraction);
     }
     const double end = longest > 0.0 ? 1.02 * longest : 1.0, step = nice_above(end / 5.0);
     const struct axis x = {0.0, end, NAMES + 6, RIGHT, false};
@@ -149,14 +163,14 @@ void plot_bars(FILE *out, const char *id, const struct view_workload *workload)
         fprintf(out, "</title><text class=\"name end %s\" x=\"%d\" y=\"%.2f\">", tone(row), NAMES, middle + 4.0);
         html_clipped(out, view_optimizer(row->optimizer), 11);
         fputs("</text>", out);
-        if (!isnan(row->ns.median))
+        if (drawable(row->ns.median))
             fprintf(out, "<rect class=\"bar %s\" data-row=\"%zu\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%d\"/>",
                     tone(row), row->index, x.start, middle - 0.5 * BAR, at(&x, row->ns.median) - x.start, BAR);
         const double limit = row->ns.median * row->roof_fraction;
-        if (!isnan(limit))
+        if (drawable(limit))
             fprintf(out, "<path class=\"halo\" d=\"M%.2f %.2fv%d\"/><path class=\"limit\" d=\"M%.2f %.2fv%d\"/>",
                     at(&x, limit), middle - 0.5 * BAR - 3.0, BAR + 6, at(&x, limit), middle - 0.5 * BAR - 3.0, BAR + 6);
-        if (!isnan(row->ns.low) && !isnan(row->ns.high))
+        if (drawable(row->ns.low) && drawable(row->ns.high))
             fprintf(out, "<path class=\"whisker\" d=\"M%.2f %.2fH%.2fm0-3v6M%.2f %.2fv6\"/>", at(&x, row->ns.low),
                     middle, at(&x, row->ns.high), at(&x, row->ns.low), middle - 3.0);
         fprintf(out, "<text class=\"value end\" x=\"%d\" y=\"%.2f\">%s</text>", NS, middle + 4.0,
@@ -230,11 +244,6 @@ static double sweep_value(const struct view_row *row, double ns, bool whole)
     return whole ? ns * row->params : ns;
 }
 
-static bool can_plot(double x, double y)
-{
-    return x > 0.0 && y > 0.0 && !isinf(x) && !isinf(y);
-}
-
 /* Where the working sets of all optimizers (parameters, gradients, state) pass the size of each cache: from the one with
  * the most bytes per parameter to the one with the fewest. */
 static void draw_caches(const struct frame *f, const struct cost_view *view)
@@ -245,7 +254,7 @@ static void draw_caches(const struct frame *f, const struct cost_view *view)
         bool last = true;
         for (size_t j = i + 1; j < view->sweep_count; j++)
             last &= strcmp(view->sweep[i].optimizer, view->sweep[j].optimizer) != 0;
-        if (last && !isnan(view->sweep[i].state)) {
+        if (last && view->sweep[i].state >= 0.0) {
             most = fmax(most, 8.0 + view->sweep[i].state);
             least = fmin(least, 8.0 + view->sweep[i].state);
         }
@@ -280,7 +289,7 @@ static void draw_series(const struct frame *f, const struct cost_view *view, siz
     for (size_t i = first; i < view->sweep_count; i++) {
         const struct view_row *row = &view->sweep[i];
         const double y = sweep_value(row, row->ns.median, whole);
-        if (strcmp(row->optimizer, head->optimizer) != 0 || !can_plot(row->params, y))
+        if (strcmp(row->optimizer, head->optimizer) != 0 || !drawable(row->params) || !drawable(y))
             continue;
         fprintf(f->out, "%s%.2f %.2f", command, at(&f->x, row->params), at(&f->y, y));
         command = "L";
@@ -291,10 +300,10 @@ static void draw_series(const struct frame *f, const struct cost_view *view, siz
     for (size_t i = first; i < view->sweep_count; i++) {
         const struct view_row *row = &view->sweep[i];
         const double y = sweep_value(row, row->ns.median, whole);
-        if (strcmp(row->optimizer, head->optimizer) != 0 || !can_plot(row->params, y))
+        if (strcmp(row->optimizer, head->optimizer) != 0 || !drawable(row->params) || !drawable(y))
             continue;
         const double low = sweep_value(row, row->ns.low, whole), high = sweep_value(row, row->ns.high, whole);
-        if (can_plot(low, high))
+        if (drawable(low) && drawable(high))
             fprintf(f->out, "<path class=\"whisker\" d=\"M%.2f %.2fV%.2f\"/>", at(&f->x, row->params), at(&f->y, low),
                     at(&f->y, high));
         marker(f->out, row, at(&f->x, row->params), at(&f->y, y));
@@ -318,10 +327,11 @@ void plot_sweep(FILE *out, const char *id, const struct cost_view *view, bool wh
     for (size_t i = 0; i < view->sweep_count; i++) {
         const struct view_row *row = &view->sweep[i];
         const double value = sweep_value(row, row->ns.median, whole);
-        if (!can_plot(row->params, value))
+        if (!drawable(row->params) || !drawable(value))
             continue;
-        low = fmin(low, fmin(value, sweep_value(row, row->ns.low, whole)));
-        high = fmax(high, fmax(value, sweep_value(row, row->ns.high, whole)));
+        const double bottom = sweep_value(row, row->ns.low, whole);
+        low = fmin(low, drawable(bottom) ? fmin(value, bottom) : value);
+        high = longer(fmax(high, value), sweep_value(row, row->ns.high, whole));
         least = fmin(least, row->params);
         most = fmax(most, row->params);
     }
@@ -354,7 +364,7 @@ static double phase_sum(const struct view_row *row)
 {
     double sum = 0.0;
     for (size_t i = 0; i < row->phase_count; i++)
-        if (row->phase[i].median > 0.0)
+        if (drawable(row->phase[i].median))
             sum += row->phase[i].median;
     return sum;
 }
@@ -417,7 +427,7 @@ void plot_phases(FILE *out, const char *id, const struct cost_view *view)
         fputs("</text>", out);
         for (size_t p = 0; p < row->phase_count; p++) {
             const double median = row->phase[p].median;
-            if (!(median > 0.0))
+            if (!drawable(median))
                 continue;
             const double left = at(&x, sum), width = at(&x, sum + median) - left;
             fprintf(out, "<g><title>");
@@ -529,11 +539,11 @@ void plot_roofline(FILE *out, const char *id, const struct view_workload *worklo
     for (size_t i = 0; i < workload->count; i++) {
         const struct view_row *row = &workload->rows[i];
         const double intensity = row->flops / row->bytes;
-        if (row->roof_gflops > peak) {
+        if (drawable(row->roof_gflops) && row->roof_gflops > peak) {
             peak = row->roof_gflops;
             peak_row = row->peak_row;
         }
-        bool known = !(row->roof_gbs > 0.0);
+        bool known = !drawable(row->roof_gbs);
         for (size_t s = 0; s < slope_count; s++)
             known |= strcmp(slopes[s].pattern, row->pattern) == 0;
         if (!known && slope_count < MOST_SLOPES) {
@@ -541,7 +551,7 @@ void plot_roofline(FILE *out, const char *id, const struct view_workload *worklo
             slowest = fmin(slowest, row->roof_gbs);
             fastest = fmax(fastest, row->roof_gbs);
         }
-        if (count < MOST_POINTS && can_plot(intensity, row->gflops)) {
+        if (count < MOST_POINTS && drawable(intensity) && drawable(row->gflops)) {
             points[count++] = (struct point){.row = row};
             low = fmin(low, row->gflops);
             high = fmax(high, row->gflops);

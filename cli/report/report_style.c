@@ -37,7 +37,6 @@ static const char *const rules[] = {
     ".scroll{overflow-x:auto;margin:16px 0 8px;-webkit-overflow-scrolling:touch}",
     ".scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}",
     "table{border-collapse:collapse;font-size:14px;line-height:1.4;font-variant-numeric:tabular-nums}",
-    "caption{text-align:left;color:var(--quiet);padding-bottom:6px}",
     "th,td{padding:5px 0 5px 20px;text-align:right;vertical-align:top;white-space:nowrap;font-weight:400}",
     "th:first-child,td:first-child{padding-left:0;padding-right:4px}",
     "thead th{color:var(--quiet);vertical-align:bottom;border-bottom:1px solid var(--rule)}",
