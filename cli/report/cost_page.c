@@ -90,6 +90,22 @@ static void begin_table(FILE *out, const char *kind, const char *label)
             label);
 }
 
+/* The rest of a table's head. A leading < aligns a column of text to the left; a line may break at |. */
+static void end_heads(FILE *out, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const bool left = names[i][0] == '<';
+        fputs(left ? "<th class=\"text\">" : "<th>", out);
+        for (const char *c = names[i] + left; *c != '\0'; c++)
+            if (*c == '|')
+                fputs("<br/>", out);
+            else
+                fputc(*c, out);
+        fputs("</th>", out);
+    }
+    fputs("</tr></thead>\n", out);
+}
+
 static void end_table(FILE *out)
 {
     fputs("</tbody></table></div>\n", out);
@@ -131,10 +147,10 @@ static void csv_row(FILE *csv, const struct view_row *row)
 
 static void csv_rows(FILE *csv, const struct view_row *rows, size_t count)
 {
-    fputs("workload,optimizer,threads,tensors,params,ns_per_param,ns_per_param_low,ns_per_param_high,ns_per_param_min,"
-          "rounds,ms_per_step,ratio_to_adam,ratio_to_adam_low,ratio_to_adam_high,state_bytes_per_param,"
-          "model_bytes_per_param,model_flops_per_param,gbs,gflops,roof_gbs,roof_gflops,roof_fraction,limit\n",
-          csv);
+    fputs("workload,optimizer,threads,tensors,params,ns_per_param,ns_per_param_low,ns_per_param_high,", csv);
+    fputs("ns_per_param_min,rounds,ms_per_step,ratio_to_adam,ratio_to_adam_low,ratio_to_adam_high,", csv);
+    fputs("state_bytes_per_param,model_bytes_per_param,model_flops_per_param,gbs,gflops,roof_gbs,", csv);
+    fputs("roof_gflops,roof_fraction,limit\n", csv);
     for (size_t i = 0; i < count; i++)
         csv_row(csv, &rows[i]);
 }
@@ -301,8 +317,8 @@ static void write_notes(FILE *out, const struct cost_view *view)
             "<li>Steps looked for NaN and Inf first, and read the gradient once more than the model bytes say.</li>\n",
             out);
     fputs("<li>Numbers have three significant digits; small print in a cell is the 95\u00a0% interval of the median. "
-          "Time "
-          "is per step and parameter, on all threads together.</li>\n</ul>\n",
+          "Time is per step and parameter, on all threads together.</li>\n"
+          "</ul>\n",
           out);
 }
 
@@ -311,13 +327,14 @@ static void write_answer(FILE *out, const struct cost_view *view)
     const char *optimizer = subject(view);
     write_sentence(out, view, optimizer);
     if (view->row_count > 0) {
+        static const char *const heads[] = {"parameters",   "ns/param",    "ms/step",       "\u00d7 Adam",
+                                            "of the limit", "<limited by", "state, B/param"};
         begin_table(out, "scroll", "The answer by workload");
-        fputs("<th>workload</th><th>parameters</th><th>", out);
+        fputs("<th>", out);
         html_text(out, view_optimizer(optimizer));
-        fputs(
-            ", ns/param</th><th>ms/step</th><th>\u00d7 Adam</th><th>of the limit</th><th class=\"text\">limited by</th>"
-            "<th>state, B/param</th></tr></thead>\n<tbody>\n",
-            out);
+        fputs(" on</th>", out);
+        end_heads(out, heads, sizeof heads / sizeof *heads);
+        fputs("<tbody>\n", out);
         for (size_t i = 0; i < view->row_count; i++) {
             const struct view_row *row = &view->rows[i];
             if (strcmp(row->optimizer, optimizer) != 0)
@@ -342,9 +359,10 @@ static void write_answer(FILE *out, const struct cost_view *view)
 static void write_bars(FILE *out, const struct cost_view *view)
 {
     fputs("<section id=\"cost\"><h2>Cost per parameter</h2>\n"
-          "<p class=\"note\">Median time of a step divided by the parameters.<i class=\"key w\"></i>95\u00a0% interval."
-          "<i class=\"key l\"></i>Shortest time possible: the modelled bytes at the measured bandwidth or the modelled "
-          "flops at the measured peak, whichever takes longer.</p>\n<div class=\"grid2\">\n",
+          "<p class=\"note\">Median time of a step divided by the parameters.<i class=\"key w\"></i>95\u00a0% "
+          "interval.<i class=\"key l\"></i>Shortest time possible: the modelled bytes at the measured bandwidth or "
+          "the modelled flops at the measured peak, whichever takes longer.</p>\n"
+          "<div class=\"grid2\">\n",
           out);
     for (size_t i = 0; i < view->workload_count; i++) {
         char id[32];
@@ -360,25 +378,25 @@ static void write_bars(FILE *out, const struct cost_view *view)
 
 static void write_sweep(FILE *out, const struct cost_view *view)
 {
+    static const char *const heads[] = {"optimizer",   "parameters",   "ns/param",    "time/step",
+                                        "\u00d7 Adam", "of the limit", "<limited by", "rounds"};
     if (view->sweep_count == 0)
         return;
-    fputs(
-        "<section id=\"size\"><h2>Cost against tensor size</h2>\n"
-        "<p>Steps on one square tensor. While it is small the fixed cost of a step counts, for VeLO a pass over the "
-        "weights of its LSTM; past the caches, memory does.</p>\n"
-        "<p class=\"note\">Shaded: where parameters, gradients and state of the optimizers fill a <a "
-        "href=\"#environment\">cache</a> of the cores in use, from the optimizer with the most bytes per parameter to "
-        "the one with the fewest.</p>\n<div class=\"grid2\"><figure>\n",
-        out);
+    fputs("<section id=\"size\"><h2>Cost against tensor size</h2>\n"
+          "<p>Steps on one square tensor. While it is small the fixed cost of a step counts, for VeLO a pass over "
+          "the weights of its LSTM; past the caches, memory does.</p>\n"
+          "<p class=\"note\">Shaded: where parameters, gradients and state of the optimizers fill a <a "
+          "href=\"#environment\">cache</a> of the cores in use, from the optimizer with the most bytes per parameter "
+          "to the one with the fewest.</p>\n"
+          "<div class=\"grid2\"><figure>\n",
+          out);
     plot_sweep(out, "sweep-param", view, false);
     fputs("</figure><figure>\n", out);
     plot_sweep(out, "sweep-step", view, true);
     fputs("</figure></div>\n<details><summary>Table</summary>\n", out);
     begin_table(out, "scroll", "Cost against tensor size");
-    fputs("<th>optimizer</th><th>parameters</th><th>ns/param</th><th>time/step</th><th>\u00d7 Adam</th><th>of the "
-          "limit</th>"
-          "<th class=\"text\">limited by</th><th>rounds</th></tr></thead>\n<tbody>\n",
-          out);
+    end_heads(out, heads, sizeof heads / sizeof *heads);
+    fputs("<tbody>\n", out);
     for (size_t i = 0; i < view->sweep_count; i++) {
         const struct view_row *row = &view->sweep[i];
         char text[HTML_NUMBER];
@@ -408,6 +426,13 @@ static const struct view_row *first_with_phases(const struct cost_view *view)
 
 static void write_phases(FILE *out, const struct cost_view *view)
 {
+    static const char *const meaning[][2] = {
+        {"accumulate", "row and column sums of squared gradients, for the factored moments"},
+        {"statistics", "mean squares of the 30 features, which are computed and never stored"},
+        {"lstm", "once per tensor, for all tensors as one matrix product"},
+        {"hypernetwork", "mixes each tensor\u2019s MLP from the bank of experts"},
+        {"mlp", "the update of each parameter; writes parameters and state"},
+    };
     const struct view_row *first = first_with_phases(view);
     if (first == NULL)
         return;
@@ -415,14 +440,10 @@ static void write_phases(FILE *out, const struct cost_view *view)
     html_text(out, view_optimizer(first->optimizer));
     fputs(" step spends its time</h2>\n<div class=\"grid2\"><figure>\n", out);
     plot_phases(out, "phases-plot", view);
-    fputs("<figcaption>The number at the end is the sum of the "
-          "medians.</figcaption></figure><dl><dt>accumulate</dt><dd>row and column sums of squared gradients, for the "
-          "factored moments</dd>"
-          "<dt>statistics</dt><dd>mean squares of the 30 features, which are computed and never stored</dd>"
-          "<dt>lstm</dt><dd>once per tensor, for all tensors as one matrix product</dd>"
-          "<dt>hypernetwork</dt><dd>mixes each tensor\u2019s MLP from the bank of experts</dd>"
-          "<dt>mlp</dt><dd>the update of each parameter; writes parameters and state</dd></dl></div>\n",
-          out);
+    fputs("<figcaption>The number at the end is the sum of the medians.</figcaption></figure><dl>\n", out);
+    for (size_t i = 0; i < sizeof meaning / sizeof *meaning; i++)
+        fprintf(out, "<dt>%s</dt><dd>%s</dd>\n", meaning[i][0], meaning[i][1]);
+    fputs("</dl></div>\n", out);
     begin_table(out, "scroll", "Phases by workload, ns per parameter");
     fputs("<th>ns/param</th>", out);
     for (size_t p = 0; p < first->phase_count; p++) {
@@ -452,14 +473,13 @@ static void write_roofline(FILE *out, const struct cost_view *view)
 {
     if (view->workload_count == 0)
         return;
-    fputs(
-        "<section id=\"roofline\"><h2>Roofline</h2>\n"
-        "<p class=\"note\">Points: modelled flops per modelled byte, and GFLOP/s attained. Slopes: bandwidth of the "
-        "access "
-        "patterns (rw43: four arrays read and three written in place, and so on), measured in the same rounds on the "
-        "same threads, on arrays of the workload\u2019s size. Flat: multiply-adds in registers on all threads. A point "
-        "above its slope had part of its bytes in cache.</p>\n<div class=\"grid2\">\n",
-        out);
+    fputs("<section id=\"roofline\"><h2>Roofline</h2>\n"
+          "<p class=\"note\">Points: modelled flops per modelled byte, and GFLOP/s attained. Slopes: bandwidth of "
+          "the access patterns (rw43: four arrays read and three written in place, and so on), measured in the same "
+          "rounds on the same threads, on arrays of the workload\u2019s size. Flat: multiply-adds in registers on "
+          "all threads. A point above its slope had part of its bytes in cache.</p>\n"
+          "<div class=\"grid2\">\n",
+          out);
     for (size_t i = 0; i < view->workload_count; i++) {
         char id[32];
         snprintf(id, sizeof id, "roofline-%zu", i);
@@ -474,14 +494,12 @@ static void write_roofline(FILE *out, const struct cost_view *view)
 
 static void write_table(FILE *out, const struct cost_view *view)
 {
+    static const char *const heads[] = {"optimizer",      "ns/param",         "minimum",      "ms/step", "\u00d7 Adam",
+                                        "state,|B/param", "traffic,|B/param", "flops/|param", "GB/s",    "GFLOP/s",
+                                        "roof,|GB/s",     "of the|limit",     "<limited by",  "rounds"};
     fputs("<section id=\"table\"><h2>Full table</h2>\n", out);
     begin_table(out, "scroll wide", "All measurements");
-    fputs("<th>optimizer</th><th>ns/param</th><th>minimum</th><th>ms/step</th><th>\u00d7 "
-          "Adam</th><th>state,<br/>B/param</th>"
-          "<th>traffic,<br/>B/param</th><th>flops/<br/>param</th><th>GB/s</th><th>GFLOP/s</th><th>roof,<br/>GB/s</th>"
-          "<th>of the<br/>limit</th><th class=\"text\">limited by</th><th>rounds</th>"
-          "</tr></thead>\n",
-          out);
+    end_heads(out, heads, sizeof heads / sizeof *heads);
     for (size_t w = 0; w < view->workload_count; w++) {
         fputs("<tbody><tr><th scope=\"rowgroup\" colspan=\"14\">", out);
         workload_title(out, view->workloads[w].rows);
@@ -522,21 +540,18 @@ static void write_table(FILE *out, const struct cost_view *view)
 static void write_method(FILE *out, const struct cost_view *view)
 {
     char text[HTML_NUMBER];
-    fputs(
-        "<section id=\"method\"><h2>Method</h2>\n"
-        "<p>Before an optimizer is timed, its steps are compared with those of scalar code. Then all optimizers of a "
-        "workload, and the access patterns that they are measured against, run in interleaved rounds (A\u00a0B\u00a0C, "
-        "B\u00a0C\u00a0A, \u2026), so that a slow spell of the machine falls on all alike. A round is a short burst of "
-        "each; the median of a burst is one value. Medians and their intervals, by order statistics, are over rounds; "
-        "minima are over all samples; ratios are formed within a round.</p>\n"
-        "<p>The limit is the shortest time possible on the same threads in the same run: modelled bytes at the "
-        "bandwidth "
-        "of the most similar access pattern, or modelled flops at the multiply-add peak, whichever takes longer. Above "
-        "100\u00a0% part of the bytes came from cache.</p>\n"
-        "<p>Not measured: how well an optimizer trains, forward and backward passes, energy, and traffic or "
-        "instructions "
-        "as hardware counts them; bytes and flops here are by formula.",
-        out);
+    fputs("<section id=\"method\"><h2>Method</h2>\n"
+          "<p>Before an optimizer is timed, its steps are compared with those of scalar code. Then all optimizers of "
+          "a workload, and the access patterns that they are measured against, run in interleaved rounds "
+          "(A\u00a0B\u00a0C, B\u00a0C\u00a0A, \u2026), so that a slow spell of the machine falls on all alike. A "
+          "round is a short burst of each; the median of a burst is one value. Medians and their intervals, by order "
+          "statistics, are over rounds; minima are over all samples; ratios are formed within a round.</p>\n"
+          "<p>The limit is the shortest time possible on the same threads in the same run: modelled bytes at the "
+          "bandwidth of the most similar access pattern, or modelled flops at the multiply-add peak, whichever takes "
+          "longer. Above 100\u00a0% part of the bytes came from cache.</p>\n"
+          "<p>Not measured: how well an optimizer trains, forward and backward passes, energy, and traffic or "
+          "instructions as hardware counts them; bytes and flops here are by formula.",
+          out);
     const double elapsed = view_number(view->report, "elapsed_seconds");
     if (!isnan(elapsed))
         fprintf(out, " The whole run took %s.", html_seconds(text, elapsed * 1e9));
@@ -565,8 +580,9 @@ static void write_data(FILE *out, const struct cost_view *view, const char *json
     fprintf(out,
             "<p>This page holds the report as JSON (keys: docs/json.md)%s in the element "
             "<code>script#stepcost-json</code>. To take it out:</p>\n"
-            "<pre class=\"wrap\">python3 -c 'import re,sys; print(re.search(r\"stepcost-json.&gt;(.*?)\\x3c/script\", "
-            "sys.stdin.read(), re.S)[1])' &lt; stepcost-report.html</pre>\n",
+            "<pre class=\"wrap\">python3 -c 'import re,sys; "
+            "print(re.search(r\"stepcost-json.&gt;(.*?)\\x3c/script\", sys.stdin.read(), re.S)[1])' &lt; "
+            "stepcost-report.html</pre>\n",
             samples ? ", raw samples included," : " without the raw samples, which --json keeps,");
     fputs("<script type=\"application/json\" id=\"stepcost-json\">", out);
     write_json(out, json);
@@ -581,9 +597,11 @@ static void write_head(FILE *out, const struct cost_view *view)
     char text[HTML_NUMBER];
     fputs("<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta "
           "charset=\"utf-8\"/>\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n"
+          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+          "'unsafe-inline'\"/>\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-          "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>Cost of an optimizer step: ",
+          "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
+          "<title>Cost of an optimizer step: ",
           out);
     html_text(out, cpu);
     fputs("</title>\n<style>\n", out);

@@ -19,8 +19,8 @@ static const char *const rules[] = {
     "header{padding-top:44px}",
     "header p.kicker{margin:0;color:var(--quiet);font-size:14px;overflow-wrap:anywhere}",
     "h1{font-size:30px;line-height:1.25;margin:6px 0 0;font-weight:650;letter-spacing:-.01em;overflow-wrap:anywhere}",
-    "h2{font-size:21px;line-height:1.3;margin:60px 0 6px;padding-top:18px;border-top:1px solid "
-    "var(--rule);font-weight:650}",
+    "h2{font-size:21px;line-height:1.3;margin:60px 0 6px;padding-top:18px;border-top:1px solid var(--rule);"
+    "font-weight:650}",
     "h3{font-size:15px;line-height:1.4;margin:0 0 6px;font-weight:650;overflow-wrap:anywhere}",
     "h3 span{font-weight:400;color:var(--quiet)}",
     "p,ul{max-width:74ch;margin:8px 0}",
@@ -32,8 +32,8 @@ static const char *const rules[] = {
     "a{color:var(--link)}a.csv{font-size:14px;white-space:nowrap}",
     "nav{margin:18px 0 0;font-size:14px;display:flex;flex-wrap:wrap;gap:4px 18px}",
     "figure{margin:0;min-width:0}figure svg{display:block;width:100%;max-width:600px;height:auto}",
-    ".grid2{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:34px 48px;margin:24px "
-    "0 10px}",
+    ".grid2{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:34px 48px;"
+    "margin:24px 0 10px}",
     ".scroll{overflow-x:auto;margin:16px 0 8px;-webkit-overflow-scrolling:touch}",
     ".scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}",
     "table{border-collapse:collapse;font-size:14px;line-height:1.4;font-variant-numeric:tabular-nums}",
@@ -42,19 +42,17 @@ static const char *const rules[] = {
     "thead th{color:var(--quiet);vertical-align:bottom;border-bottom:1px solid var(--rule)}",
     "tbody tr+tr>*{border-top:1px solid var(--grid)}",
     "th[scope=row],th[scope=rowgroup],thead th:first-child,td.text,th.text{text-align:left}",
-    "th[scope=row]{position:sticky;left:0;background:var(--page);min-width:7.2em;max-width:220px;overflow-wrap:"
-    "anywhere;white-space:"
-    "normal}",
+    "th[scope=row]{position:sticky;left:0;background:var(--page);min-width:7.2em;max-width:220px;"
+    "overflow-wrap:anywhere;white-space:normal}",
     "th[scope=rowgroup]{font-weight:650;padding-top:18px;white-space:normal;overflow-wrap:anywhere}",
     "th[scope=rowgroup] span{font-weight:400;color:var(--quiet)}",
     "tr.velo td.key,tr.velo th[scope=row]{color:var(--velo);font-weight:600}",
     "tr.adam td.key,tr.adam th[scope=row]{color:var(--adam);font-weight:600}",
     "td small{color:var(--quiet);font-size:12.5px;font-weight:400;padding-left:5px}",
-    ".wide table{font-size:13px}.wide th,.wide td{padding-left:13px}.wide th:first-child{padding-left:0}.wide td "
-    "small{font-size:11.5px}",
-    "dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px "
-    "22px;align-content:start;font-size:14px;margin:8px "
-    "0;max-width:100%}",
+    ".wide table{font-size:13px}.wide th,.wide td{padding-left:13px}.wide th:first-child{padding-left:0}"
+    ".wide td small{font-size:11.5px}",
+    "dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px 22px;align-content:start;"
+    "font-size:14px;margin:8px 0;max-width:100%}",
     "dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}",
     "code,pre{font:13px/1.5 ui-monospace,SFMono-Regular,Consolas,\"DejaVu Sans Mono\",monospace}",
     "pre{background:var(--soft);padding:12px 14px;border-radius:6px;overflow-x:auto;margin:10px 0;max-width:100%}",
@@ -81,9 +79,8 @@ static const char *const rules[] = {
     "svg .roof{fill:none;stroke:var(--text);stroke-width:1.5}svg .roof.s1{stroke-dasharray:7 3}"
     "svg .roof.s2{stroke-dasharray:2 2.5}svg .roof.s3{stroke-dasharray:8 3 2 3}svg .roof.peak{stroke-width:2}",
     "svg .leader{stroke:var(--other);stroke-width:.8;fill:none}",
-    "svg .phase{stroke:var(--page);stroke-width:.6}"
-    "svg .p0{fill:var(--p0)}svg .p1{fill:var(--p1)}svg .p2{fill:var(--p2)}svg .p3{fill:var(--p3)}svg "
-    ".p4{fill:var(--p4)}",
+    "svg .phase{stroke:var(--page);stroke-width:.6}svg .p0{fill:var(--p0)}svg .p1{fill:var(--p1)}"
+    "svg .p2{fill:var(--p2)}svg .p3{fill:var(--p3)}svg .p4{fill:var(--p4)}",
     "svg .hatch{stroke:var(--page);stroke-width:2;opacity:.55}svg .dot{fill:var(--page);opacity:.8}",
     "@media (max-width:640px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}"
     "h1{font-size:24px}h2{font-size:19px;margin-top:44px}p.answer{font-size:18px}th,td{padding-left:14px}"
