@@ -43,7 +43,7 @@ without() { ! grep -q "$2" "$1"; }
 # --- Help and version ---
 run 0 --version; says out "stepcost 0."; says out "commit"
 run 0 --help; says out "Exit status"; says out "cost"; says out "bench"; says out "info"; says out "Examples"
-for verb in info cost bench completions; do
+for verb in info cost bench report completions; do
     run 0 $verb --help
     says out "Example"
     says out "Exit status"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The page of a cost report: what to know first, then plots, tables, conditions, method and data. It needs no script and no
- * network, and is made from the text of the JSON report alone: the same JSON gives the same bytes. */
+ * The page of a cost report: what to know first, then plots, tables, conditions, method and data. It needs no script
+ * and no network, and is made from the text of the JSON report alone: the same JSON gives the same bytes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -24,8 +24,8 @@ static double at(const struct axis *axis, double value)
     return axis->start + part * (axis->end - axis->start);
 }
 
-/* A report that was damaged or made up may hold anything: what is outside stays out of a plot, and the arithmetic of axes
- * inside the range of a double. */
+/* A report that was damaged or made up may hold anything: what is outside stays out of a plot, and the arithmetic of
+ * axes inside the range of a double. */
 static bool drawable(double value)
 {
     return value >= 1e-30 && value <= 1e30;
@@ -244,13 +244,13 @@ static double sweep_value(const struct view_row *row, double ns, bool whole)
     return whole ? ns * row->params : ns;
 }
 
-/* Where the working sets of all optimizers (parameters, gradients, state) pass the size of each cache: from the one with
- * the most bytes per parameter to the one with the fewest. */
+/* Where the working sets of all optimizers (parameters, gradients, state) pass the size of each cache: from the
+ * optimizer with the most bytes per parameter to the one with the fewest. */
 static void draw_caches(const struct frame *f, const struct cost_view *view)
 {
     double most = 0.0, least = INFINITY;
     for (size_t i = 0; i < view->sweep_count; i++) {
-        /* The largest size of each optimizer is followed by none of its own; there, padding of the state counts least. */
+        /* The last and largest size of each optimizer: padding of the state counts least there. */
         bool last = true;
         for (size_t j = i + 1; j < view->sweep_count; j++)
             last &= strcmp(view->sweep[i].optimizer, view->sweep[j].optimizer) != 0;
@@ -459,12 +459,13 @@ struct point {
     bool direct;   /* beside its mark, without a line */
 };
 
-/* Whether segments a-b and c-d cross. */
+/* On which side of the line from a to b the point p lies, as a sign. */
 static double side(double ax, double ay, double bx, double by, double px, double py)
 {
     return (bx - ax) * (py - ay) - (by - ay) * (px - ax);
 }
 
+/* Whether the lines from marks to labels cross. */
 static bool lines_cross(const struct point *a, const struct point *b)
 {
     return side(a->x, a->y, a->lx, a->ly, b->x, b->y) * side(a->x, a->y, a->lx, a->ly, b->lx, b->ly) < 0.0 &&
@@ -472,7 +473,7 @@ static bool lines_cross(const struct point *a, const struct point *b)
 }
 
 /* Points with neighbours get their labels in a column to the right of all of them, under the roof, in the order that
- * crosses fewest lines; others stand alone and are labelled beside the mark. roof(x) is where the lowest slope is. */
+ * crosses fewest lines; others stand alone and are labelled beside the mark. bandwidth: of the lowest slope, 0 without. */
 static void place_labels(struct point *points, size_t count, const struct frame *f, double bandwidth)
 {
     enum { NEAR_X = 110, NEAR_Y = 40, LINE = 14 };

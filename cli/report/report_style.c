@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Two optimizers have a colour, Adam and VeLO, the rest is grey; shapes, dashes and hatches say the same without colour.
+ * Two optimizers have a colour, Adam and VeLO, the rest is grey; shapes, dashes and hatches say the same without it.
  * Text reaches a contrast of 4.5 to 1 on its ground in both schemes. No < and & here: the page is XML too. */
 #include "cli/report/report_style.h"
 
@@ -89,7 +89,9 @@ static const char *const rules[] = {
     "--adam:#0f66b0;--velo:#b9470c;--other:#8a949f}body{font-size:11pt}nav,a.csv{display:none}"
     "main,header,footer{max-width:none;padding-left:0;padding-right:0}h2{break-after:avoid;margin-top:26px}"
     "figure,tr,pre{break-inside:avoid}.scroll{overflow:visible}.grid2{grid-template-columns:1fr 1fr;gap:18px 24px}"
-    "table{font-size:8pt}th,td{padding-left:8px}th[scope=row]{position:static}*{print-color-adjust:exact}}",
+    "table{font-size:7.5pt}td small{font-size:6.5pt;padding-left:3px}.wide table{font-size:6.2pt}"
+    ".wide td small{font-size:5.4pt;padding-left:2px}th,td,.wide th,.wide td{padding-left:7px}"
+    "th[scope=row]{position:static;min-width:0}*{print-color-adjust:exact}}",
 };
 
 void report_style(FILE *out)
