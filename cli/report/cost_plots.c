@@ -473,7 +473,8 @@ static bool lines_cross(const struct point *a, const struct point *b)
 }
 
 /* Points with neighbours get their labels in a column to the right of all of them, under the roof, in the order that
- * crosses fewest lines; others stand alone and are labelled beside the mark. bandwidth: of the lowest slope, 0 without. */
+ * crosses fewest lines; others stand alone and are labelled beside the mark. bandwidth: of the lowest slope,
+ * 0 without. */
 static void place_labels(struct point *points, size_t count, const struct frame *f, double bandwidth)
 {
     enum { NEAR_X = 110, NEAR_Y = 40, LINE = 14 };

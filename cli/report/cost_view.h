@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A JSON report of `cost` (docs/json.md) as structures to draw from. Numbers that are null or absent are NaN, texts "". */
+ * A JSON report of `cost` (docs/json.md) as structures to draw from. Numbers that are null or absent are NaN,
+ * texts "". */
 #ifndef SCO_CLI_REPORT_COST_VIEW_H
 #define SCO_CLI_REPORT_COST_VIEW_H
 

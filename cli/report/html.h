@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text of an HTML report: escaping, numbers, comma separated values. What is written is well-formed XML too, and so easy
- * to check. */
+ * Text of an HTML report: escaping, numbers, comma separated values. What is written is well-formed XML too, and so
+ * easy to check. */
 #ifndef SCO_CLI_REPORT_HTML_H
 #define SCO_CLI_REPORT_HTML_H
 
@@ -19,8 +19,8 @@ char *html_count(char text[HTML_NUMBER], double value);   /* "161", "25.6 M" */
 char *html_percent(char text[HTML_NUMBER], double value); /* 0.611 is "61.1 %" */
 char *html_seconds(char text[HTML_NUMBER], double ns);    /* "45.0 µs" */
 
-/* One field, then a comma or the end of the line. NaN is an empty field; text that a spreadsheet would take for a formula
- * gets a leading apostrophe. */
+/* One field, then a comma or the end of the line. NaN is an empty field; text that a spreadsheet would take for a
+ * formula gets a leading apostrophe. */
 void csv_text(FILE *csv, const char *text, char end);
 void csv_number(FILE *csv, double value, char end);
 

@@ -26,8 +26,8 @@ json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *envi
  * Returns the exit code. */
 int cli_report_write(FILE *file, const char *path, json_t *report);
 
-/* Writes a report of `cost` as one HTML page. It is made from the text that cli_report_write would write: a saved report
- * gives the same bytes. path is for the message. Returns the exit code. */
+/* Writes a report of `cost` as one HTML page. It is made from the text that cli_report_write would write: a saved
+ * report gives the same bytes. path is for the message. Returns the exit code. */
 int cli_report_html(FILE *file, const char *path, const json_t *report);
 
 #endif
