@@ -26,7 +26,7 @@ enum { P_SEED = 11, G_SEED = 12, MIN_ROUNDS = 3 };
 #define ROOF_ELEMENTS ((size_t)32 << 20)
 
 /* A step that asks for so many times the bytes of its pattern on the list spends them elsewhere: a few tensors under VeLO
- * cost one pass over the LSTM's weights. Its roof is then the pattern on as many bytes as the step asks for. */
+ * cost one pass over the LSTM's weights. Its roof is then a read of as many bytes as the step asks for. */
 #define ELSEWHERE 3.0
 
 /* Of the memory available; the rest is for the kernel, page tables and what others need meanwhile. */
@@ -37,6 +37,7 @@ struct entry {
     struct sco_optim_config config;
     size_t state_bytes, workspace_bytes;
     double model_bytes, model_flops; /* of a step */
+    enum sco_roof_pattern pattern;   /* its roof */
     struct sco_optim *optim;         /* NULL while its state does not exist */
     struct run *run;
     struct sco_lane lane;
@@ -75,7 +76,7 @@ struct run {
     size_t group_count;
 };
 
-static enum sco_roof_pattern pattern_of(enum sco_optim_kind kind)
+static enum sco_roof_pattern update_pattern(enum sco_optim_kind kind)
 {
     switch (kind) {
     case SCO_OPTIM_HEAVY_BALL:
@@ -237,7 +238,7 @@ static enum sco_status time_group(struct run *run, struct entry *const *group, s
             break;
         run->group[run->group_count++] = entry;
         lanes[lane_count++] = &entry->lane;
-        needed[pattern_of(entry->config.kind)] = true;
+        needed[entry->pattern] = true;
         adam |= entry == run->adam;
     }
     if (status != SCO_OK)
@@ -249,7 +250,7 @@ static enum sco_status time_group(struct run *run, struct entry *const *group, s
         entry->timed = true;
         entry->with_adam = adam;
         entry->adam_first = adam ? run->adam->lane.round_count : 0;
-        entry->roof_first = run->roof_lanes[pattern_of(entry->config.kind)].round_count;
+        entry->roof_first = run->roof_lanes[entry->pattern].round_count;
     }
     for (size_t pattern = 0; pattern < SCO_ROOF_PATTERNS; pattern++)
         if (needed[pattern])
@@ -406,7 +407,7 @@ static enum sco_status add_row(struct run *run, struct entry *entry, struct sco_
         .full_params = run->shortened.full_params,
         .state_bytes = entry->state_bytes,
         .workspace_bytes = entry->workspace_bytes,
-        .pattern = pattern_of(entry->config.kind),
+        .pattern = entry->pattern,
         .stop = entry->stop,
         .resets = entry->resets,
         .steps_per_sample = lane->calls,
@@ -469,11 +470,15 @@ static enum sco_status add_roofs(struct run *run)
     return SCO_OK;
 }
 
-static size_t roof_elements(const struct run *run, enum sco_roof_pattern pattern, double model_bytes)
+/* Chooses an entry's roof and returns the elements of its arrays. */
+static size_t choose_roof(const struct run *run, struct entry *entry)
 {
     double elements = (double)run->shortened.params;
-    if (model_bytes > ELSEWHERE * elements * sco_roof_bytes(pattern))
-        elements = model_bytes / sco_roof_bytes(pattern);
+    entry->pattern = update_pattern(entry->config.kind);
+    if (entry->model_bytes > ELSEWHERE * elements * sco_roof_bytes(entry->pattern)) {
+        entry->pattern = SCO_ROOF_READ;
+        elements = entry->model_bytes / sco_roof_bytes(SCO_ROOF_READ);
+    }
     return elements < (double)ROOF_ELEMENTS ? (size_t)elements : ROOF_ELEMENTS;
 }
 
@@ -498,10 +503,9 @@ static enum sco_status plan(struct run *run, size_t *shared_bytes, size_t *state
         *state_bytes += entry_bytes(entry);
         if (status == SCO_OK)
             status = sco_optim_cost_model(&entry->config, list, &entry->model_bytes, &entry->model_flops);
-        const enum sco_roof_pattern pattern = pattern_of(options->kinds[i]);
-        const size_t elements = roof_elements(run, pattern, entry->model_bytes);
-        if (elements > run->roof_runs[pattern].n)
-            run->roof_runs[pattern].n = elements;
+        const size_t elements = choose_roof(run, entry);
+        if (elements > run->roof_runs[entry->pattern].n)
+            run->roof_runs[entry->pattern].n = elements;
         if (elements > run->roofs.n)
             run->roofs.n = elements;
         if (options->kinds[i] == SCO_OPTIM_ADAM)
