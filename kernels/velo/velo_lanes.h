@@ -14,7 +14,7 @@ enum {
     SQUARES = 512,      /* columns whose sums of squares wait in L1 */
     ROWS = 8,           /* rows that share a load and store of the column sums */
     FLUSH = 64 * LANES, /* elements at most between additions of the float lanes to double */
-    SMALL = 4096,       /* elements up to which the sums of the moments are taken in double */
+    SMALL = 256,        /* elements up to which the sums of the moments are taken in double */
     AHEAD_BYTES = 2048, /* up to six streams are more than hardware prefetchers follow well */
     G = 0,              /* a vector of moments: the clipped gradient, the new momenta and second moment */
     M = 1,

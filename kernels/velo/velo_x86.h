@@ -20,7 +20,7 @@
 
 enum {
     FLUSH = 64 * LANES,   /* elements between additions of the float lanes to double: 64 to a lane, or 4e-7 if equal */
-    SMALL = 4096,         /* elements up to which the moments' sums are taken in double throughout */
+    SMALL = 256,          /* elements up to which the moments' sums are taken in double throughout */
     STRIP = 1024,         /* columns whose sums of squares wait in L1; wider ones are slower from memory */
     ROWS = 2,             /* rows that share a load and store of those sums; more streams are slower from memory */
     SQUARES_AHEAD = 1024, /* elements to prefetch ahead */
