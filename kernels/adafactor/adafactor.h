@@ -65,7 +65,7 @@ struct sco_adafactor_int8 {
  * Units     gradient units squared.
  * Layout    4-byte alignment required, 64 preferred. The arrays must not overlap.
  * Numerics  rows: runs of 1024 columns in f32, 16 lanes folded in halves, runs added up in f64. Columns: f32, in row
- * order, so a caller keeps blocks short (1024 rows) and adds them up in f64. Same bits from every row of the table.
+ *           order, so a caller keeps blocks short (1024 rows) and adds them up in f64. Same bits from every row of the table.
  * Cost      4 flops, 4 bytes read per element.
  * Threads   reentrant; disjoint blocks with column sums of their own may run at once.
  * Memory    none allocated.
@@ -97,8 +97,9 @@ typedef void sco_adafactor_factor_fn(size_t n, const float *SCO_RESTRICT a, floa
  *
  * Shapes    g: float[rows][stride] in. Sizes may be 0.
  * Numerics  products in f32, row factor first; squares and sum in f64: 16 lanes, element j of each row to lane j mod
- * 16, rows in order, folded in halves at the end. Same bits from every row of the table. Cost      4 flops, 4 bytes
- * read per element. Units, Layout, Threads, Memory, Errors, Source    as above. */
+ *           16, rows in order, folded in halves at the end. Same bits from every row of the table.
+ * Cost      4 flops, 4 bytes read per element.
+ * Units, Layout, Threads, Memory, Errors, Source    as above. */
 typedef double sco_adafactor_update_square_sum_fn(const struct sco_adafactor_panel *panel, const float *SCO_RESTRICT g);
 
 /* The step over a panel: u = scale ((g row_factor) col_factor); with a momentum u = m' = b1 m + (1 - b1) u;

@@ -43,8 +43,8 @@ struct sco_adam_coef {
  * Memory    none allocated.
  * Errors    none.
  * Source    Kingma and Ba, "Adam", ICLR 2015, Algorithm 1; Loshchilov and Hutter, "Decoupled Weight Decay
- * Regularization", ICLR 2019, Algorithm 2; Dozat, "Incorporating Nesterov Momentum into Adam", ICLR 2016 workshop,
- * Algorithm 2. */
+ *           Regularization", ICLR 2019, Algorithm 2; Dozat, "Incorporating Nesterov Momentum into Adam", ICLR 2016
+ *           workshop, Algorithm 2. */
 typedef void sco_adam_fn(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, float *SCO_RESTRICT v,
                          const float *SCO_RESTRICT g, const struct sco_adam_coef *coef);
 

@@ -27,8 +27,10 @@ struct sco_lamb_coef {
  * Units     eps: gradient units; weight_decay: inverse parameter units.
  * Layout    contiguous; 4-byte alignment required, 64 preferred. The arrays must not overlap.
  * Numerics  m, v, u in f32, squares and sums in f64, 16 lanes folded in halves (kernels/sum_lanes.h). Same bits from
- * every row; a tensor cut into fixed slices has the same bits however many threads run them. Cost      19 flops, 16
- * bytes read and 8 written per element. Threads   reentrant; disjoint slices may run at once. Memory    none allocated.
+ *           every row; a tensor cut into fixed slices has the same bits however many threads run them.
+ * Cost      19 flops, 16 bytes read and 8 written per element.
+ * Threads   reentrant; disjoint slices may run at once.
+ * Memory    none allocated.
  * Errors    none.
  * Source    You et al., "Large Batch Optimization for Deep Learning", ICLR 2020, Algorithm 2. */
 typedef void sco_lamb_moments_fn(size_t n, const float *SCO_RESTRICT p, float *SCO_RESTRICT m, float *SCO_RESTRICT v,

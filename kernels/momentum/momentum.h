@@ -29,7 +29,7 @@ struct sco_momentum_coef {
  * Memory    none allocated.
  * Errors    none.
  * Source    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, section
- * 2, in the form of optax.trace, whose momentum is not multiplied by lr. */
+ *           2, in the form of optax.trace, whose momentum is not multiplied by lr. */
 typedef void sco_momentum_fn(size_t n, float *SCO_RESTRICT p, float *SCO_RESTRICT m, const float *SCO_RESTRICT g,
                              const struct sco_momentum_coef *coef);
 
