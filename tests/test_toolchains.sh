@@ -42,5 +42,5 @@ fi
 cmake -G Ninja -S "$source" -B "$build/tree" --toolchain "$source/toolchains/$name.cmake" -DSTEPCOST_WERROR=ON
 cmake --build "$build/tree"
 # shellcheck disable=SC2086
-ctest --test-dir "$build/tree" --output-on-failure ${STEPCOST_CTEST_ARGS:-}
+ctest --test-dir "$build/tree" --parallel 2 --output-on-failure ${STEPCOST_CTEST_ARGS:-}
 echo "PASS $name"
