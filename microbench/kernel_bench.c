@@ -115,10 +115,13 @@ enum sco_status sco_bench_sizes(struct sco_ctx *ctx, const char *words, struct s
 static bool listed(const char *list, const char *word)
 {
     const size_t length = strlen(word);
-    for (const char *at = list; at != NULL; at = strchr(at, ','), at += at != NULL)
+    for (const char *at = list;; at++) {
         if (strncmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
             return true;
-    return false;
+        at = strchr(at, ',');
+        if (at == NULL)
+            return false;
+    }
 }
 
 /* Each word of rows must be the name of a row of some family that runs here. */
