@@ -356,6 +356,21 @@ static void write_answer(FILE *out, const struct cost_view *view)
 
 /* ---- Plots with their tables ------------------------------------------------------------------------------------ */
 
+/* One plot for each workload, under its title. */
+static void write_figures(FILE *out, const struct cost_view *view, const char *name,
+                          void (*plot)(FILE *out, const char *id, const struct view_workload *workload))
+{
+    for (size_t i = 0; i < view->workload_count; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "%s-%zu", name, i);
+        fputs("<figure><h3>", out);
+        workload_title(out, view->workloads[i].rows);
+        fputs("</h3>\n", out);
+        plot(out, id, &view->workloads[i]);
+        fputs("</figure>\n", out);
+    }
+}
+
 static void write_bars(FILE *out, const struct cost_view *view)
 {
     fputs("<section id=\"cost\"><h2>Cost per parameter</h2>\n"
@@ -364,15 +379,7 @@ static void write_bars(FILE *out, const struct cost_view *view)
           "the modelled flops at the measured peak, whichever takes longer.</p>\n"
           "<div class=\"grid2\">\n",
           out);
-    for (size_t i = 0; i < view->workload_count; i++) {
-        char id[32];
-        snprintf(id, sizeof id, "bars-%zu", i);
-        fputs("<figure><h3>", out);
-        workload_title(out, view->workloads[i].rows);
-        fputs("</h3>\n", out);
-        plot_bars(out, id, &view->workloads[i]);
-        fputs("</figure>\n", out);
-    }
+    write_figures(out, view, "bars", plot_bars);
     fputs("</div>\n<p class=\"note\">All values stand in the <a href=\"#table\">full table</a>.</p></section>\n", out);
 }
 
@@ -480,15 +487,7 @@ static void write_roofline(FILE *out, const struct cost_view *view)
           "all threads. A point above its slope had part of its bytes in cache.</p>\n"
           "<div class=\"grid2\">\n",
           out);
-    for (size_t i = 0; i < view->workload_count; i++) {
-        char id[32];
-        snprintf(id, sizeof id, "roofline-%zu", i);
-        fputs("<figure><h3>", out);
-        workload_title(out, view->workloads[i].rows);
-        fputs("</h3>\n", out);
-        plot_roofline(out, id, &view->workloads[i]);
-        fputs("</figure>\n", out);
-    }
+    write_figures(out, view, "roofline", plot_roofline);
     fputs("</div></section>\n", out);
 }
 

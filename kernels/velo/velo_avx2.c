@@ -52,12 +52,8 @@ struct tile {
 SCO_INLINE void pass1(struct partial *sum, struct tile *tile, size_t slot, const struct sco_velo_panel *panel,
                       ptrdiff_t at, ptrdiff_t ahead, struct active on)
 {
-    prefetch(panel->g + at, ahead);
-    prefetch(panel->v + at, ahead);
-    EACH (k, 3)
-        prefetch(panel->m[k] + at, ahead);
-    const struct moments x =
-        advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at, panel->v + at, on);
+    prefetch_moments(panel, at, ahead);
+    const struct moments x = advance_panel(panel, at, on);
     lanes square[4];
     const lanes s2 = add_plain(sum, &x, on, square);
     EACH (i, 4)

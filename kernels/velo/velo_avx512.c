@@ -47,12 +47,8 @@ static inline void lanes_store_interleaved(float *to, const lanes x[4], size_t c
 SCO_INLINE void add_panel(struct partial *sum, lanes gf[3], lanes mf[3], const struct sco_velo_panel *panel, size_t col,
                           ptrdiff_t at, ptrdiff_t ahead, struct active on)
 {
-    prefetch(panel->g + at, ahead);
-    prefetch(panel->v + at, ahead);
-    EACH (k, 3)
-        prefetch(panel->m[k] + at, ahead);
-    const struct moments x =
-        advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at, panel->v + at, on);
+    prefetch_moments(panel, at, ahead);
+    const struct moments x = advance_panel(panel, at, on);
     lanes square[4];
     const lanes s2 = add_plain(sum, &x, on, square);
     add_scaled(sum, square, s2);

@@ -137,6 +137,20 @@ SCO_INLINE struct moments advance(const float *g, const float *m0, const float *
     return x;
 }
 
+SCO_INLINE struct moments advance_panel(const struct sco_velo_panel *panel, ptrdiff_t at, struct active on)
+{
+    return advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at, panel->v + at, on);
+}
+
+/* What advance_panel() will read. */
+SCO_INLINE void prefetch_moments(const struct sco_velo_panel *panel, ptrdiff_t at, ptrdiff_t ahead)
+{
+    prefetch(panel->g + at, ahead);
+    prefetch(panel->v + at, ahead);
+    EACH (k, 3)
+        prefetch(panel->m[k] + at, ahead);
+}
+
 SCO_INLINE lanes advance_d(const float *d, lanes g, int k, struct active on)
 {
     const lanes q = lanes_fma(g, g, lanes_set(SCO_VELO_EPS_Q));
@@ -274,8 +288,7 @@ static void small_panel_moments(const struct sco_velo_panel *panel, double sums[
     for (size_t i = 0; i < panel->rows; i++)
         for (size_t j = 0; j < panel->cols; j += LANES) {
             const ptrdiff_t at = (ptrdiff_t)i * panel->stride + (ptrdiff_t)j;
-            const struct moments x = advance(panel->g + at, panel->m[0] + at, panel->m[1] + at, panel->m[2] + at,
-                                             panel->v + at, first(panel->cols - j));
+            const struct moments x = advance_panel(panel, at, first(panel->cols - j));
             add_exact(&sum, &x);
         }
     store_exact(&sum, sums);
