@@ -3,7 +3,7 @@
 #   stepcost      what is installed: only SCO_API symbols are visible in the shared form
 #   sco_internal  the same objects as a static library, for tests and benchmarks that call what is hidden
 set(sco_objects)
-foreach(folder arch kernels io optim)
+foreach(folder arch kernels io optim models)
   if(TARGET sco_${folder})
     list(APPEND sco_objects $<TARGET_OBJECTS:sco_${folder}>)
   endif()

@@ -6,9 +6,14 @@
 
 #include "kernels/kernel.h"
 
-enum { SCO_CASE_DIMS = 4, SCO_CASE_OPERANDS = 32 };
+enum { SCO_CASE_DIMS = 12, SCO_CASE_OPERANDS = 32 };
 
-enum sco_role { SCO_IN, SCO_OUT, SCO_INOUT };
+enum sco_role {
+    SCO_IN,
+    SCO_OUT,
+    SCO_INOUT,
+    SCO_SCRATCH /* workspace: undefined before, not compared after, guarded like any other operand */
+};
 enum sco_fill {
     SCO_FILL_SIGNED,  /* any float the fill in force makes */
     SCO_FILL_POSITIVE /* its magnitude: second moments, accumulators, counts */
@@ -22,7 +27,7 @@ enum sco_bound {
 struct sco_operand {
     const char *name;
     size_t count;         /* elements */
-    size_t element_bytes; /* 4 float, 8 double */
+    size_t element_bytes; /* 4 float, 8 double; integers by prepare() */
     enum sco_role role;
     enum sco_fill fill;
     enum sco_bound bound; /* of outputs */
@@ -38,6 +43,9 @@ struct sco_case {
 
     /* Lists the operands for these dims; returns how many. */
     size_t (*operands)(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS]);
+    /* Overwrites inputs that random numbers cannot make: indices, offsets, labels, counters. Depends on dims alone. Runs
+     * after every fill; NULL: nothing to overwrite. */
+    void (*prepare)(const size_t dim[], void *const buffer[]);
     /* Calls the slot in ops (the family's table) on buffers in operand order. */
     void (*run)(const void *ops, const size_t dim[], void *const buffer[]);
     /* For outputs that are not SCO_EXACT: value and scale of every element in double, from the inputs as they were
@@ -52,6 +60,9 @@ struct sco_case {
     /* Shapes to check beyond the lengths the checker makes up itself for one-dimensional cases; may be NULL. */
     const size_t (*shapes)[SCO_CASE_DIMS];
     size_t shape_count;
+    /* Inputs stay finite and moderate (no Inf, NaN, huge or tiny values): for kernels that promise nothing about them,
+     * such as transforms that mix elements. */
+    int finite;
 };
 
 struct sco_case_list {

@@ -30,6 +30,8 @@ size_t sco_case_bytes(const struct sco_case *c, const size_t dim[])
 
 enum sco_status sco_case_buffers_init(struct sco_case_buffers *buffers, const struct sco_case *c, const size_t dim[])
 {
+    buffers->c = c;
+    memcpy(buffers->dim, dim, c->dim_count * sizeof *dim);
     buffers->count = c->operands(dim, buffers->operand);
     buffers->memory = sco_alloc(sco_case_bytes(c, dim));
     if (buffers->memory == NULL)
@@ -61,7 +63,7 @@ void sco_case_fill(const struct sco_case_buffers *buffers, float deviation)
 {
     for (size_t i = 0; i < buffers->count; i++) {
         const struct sco_operand *operand = &buffers->operand[i];
-        if (operand->role == SCO_OUT) {
+        if (operand->role == SCO_OUT || operand->role == SCO_SCRATCH) {
             memset(buffers->buffer[i], 0, operand->count * operand->element_bytes);
             continue;
         }
@@ -79,6 +81,8 @@ void sco_case_fill(const struct sco_case_buffers *buffers, float deviation)
             }
         }
     }
+    if (buffers->c->prepare != NULL)
+        buffers->c->prepare(buffers->dim, buffers->buffer);
 }
 
 typedef void slot_fn(void);
@@ -166,7 +170,7 @@ static void run_row(const struct sco_case *c, size_t row, sco_isa isa, const siz
 static enum sco_status check_size(const struct sco_case *c, size_t row, sco_isa isa, size_t bytes)
 {
     size_t dim[SCO_CASE_DIMS] = {0};
-    struct sco_case_buffers buffers[3] = {{0}, {0}, {0}}; /* before, scalar, fast */
+    struct sco_case_buffers buffers[3] = {{.count = 0}, {.count = 0}, {.count = 0}}; /* before, scalar, fast */
     enum sco_status status = SCO_OK;
     c->size(bytes, dim);
     for (size_t i = 0; i < 3 && status == SCO_OK; i++)
@@ -178,7 +182,7 @@ static enum sco_status check_size(const struct sco_case *c, size_t row, sco_isa 
     }
     const struct comparison x = {c, c->family->rows[row].name, &buffers[0], &buffers[1], &buffers[2], dim};
     for (size_t i = 0; i < buffers[2].count && status == SCO_OK; i++)
-        if (buffers[2].operand[i].role != SCO_IN)
+        if (buffers[2].operand[i].role == SCO_OUT || buffers[2].operand[i].role == SCO_INOUT)
             status = buffers[2].operand[i].bound == SCO_EXACT ? compare_exact(&x, i) : compare_oracle(&x, i);
     for (size_t i = 0; i < 3; i++)
         sco_case_buffers_free(&buffers[i]);

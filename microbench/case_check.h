@@ -10,6 +10,8 @@
 
 /* Operands of one case in one allocation. */
 struct sco_case_buffers {
+    const struct sco_case *c;
+    size_t dim[SCO_CASE_DIMS];
     size_t count;
     struct sco_operand operand[SCO_CASE_OPERANDS];
     unsigned char *memory;
@@ -21,7 +23,8 @@ size_t sco_case_bytes(const struct sco_case *c, const size_t dim[]);
 /* Allocates and places the operands; contents undefined. */
 enum sco_status sco_case_buffers_init(struct sco_case_buffers *buffers, const struct sco_case *c, const size_t dim[]);
 void sco_case_buffers_free(struct sco_case_buffers *buffers);
-/* Inputs: magnitudes around deviation, never denormal, with the sign that the operand asks for. Outputs: zero. */
+/* Inputs: magnitudes around deviation, never denormal, with the sign that the operand asks for, then the
+ * case's prepare(). Outputs: zero. */
 void sco_case_fill(const struct sco_case_buffers *buffers, float deviation);
 
 /* True when the row writes the case's slot within isa. */

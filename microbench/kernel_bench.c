@@ -229,7 +229,7 @@ static enum sco_roof_pattern pattern_of(const struct sco_case_buffers *buffers)
     for (size_t i = 0; i < buffers->count; i++)
         if (buffers->operand[i].count > longest / 2) {
             streams++;
-            written += buffers->operand[i].role != SCO_IN;
+            written += buffers->operand[i].role == SCO_OUT || buffers->operand[i].role == SCO_INOUT;
         }
     if (written == 0)
         return SCO_ROOF_READ;

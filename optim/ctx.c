@@ -2,6 +2,7 @@
 #include "optim/ctx.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct binding {
     const struct sco_family *family;
     slot_fn **ops;
     size_t *row;
+    size_t pinned; /* index of the only row over scalar, or SIZE_MAX */
 };
 
 struct sco_ctx {
@@ -93,6 +95,7 @@ static enum sco_status resolve(struct sco_ctx *ctx)
     for (size_t f = 0; f < ctx->family_count; f++) {
         struct binding *binding = &ctx->bindings[f];
         binding->family = families[f];
+        binding->pinned = SIZE_MAX;
         binding->ops = calloc(families[f]->slot_count, sizeof *binding->ops);
         binding->row = calloc(families[f]->slot_count, sizeof *binding->row);
         if (binding->ops == NULL || binding->row == NULL)
@@ -120,6 +123,7 @@ static enum sco_status pin_row(struct binding *binding, size_t row, sco_isa isa)
     for (size_t slot = 0; slot < family->slot_count; slot++)
         binding->row[slot] = filled[slot] != NULL ? row : 0;
     free(filled);
+    binding->pinned = row;
     sco_family_pin(family, row, isa, binding->ops);
     return SCO_OK;
 }
@@ -242,6 +246,21 @@ const void *sco_ctx_ops(const struct sco_ctx *ctx, const struct sco_family *fami
         if (ctx->bindings[f].family == family)
             return ctx->bindings[f].ops;
     return NULL;
+}
+
+size_t sco_ctx_rows(const struct sco_ctx *ctx, const struct sco_family *family, const struct sco_row **rows,
+                    size_t capacity)
+{
+    size_t count = 0;
+    for (size_t f = 0; f < ctx->family_count; f++) {
+        if (ctx->bindings[f].family != family)
+            continue;
+        for (size_t r = family->row_count; r-- > 0 && count < capacity;)
+            if ((family->rows[r].need & ~ctx->isa) == 0 &&
+                (ctx->bindings[f].pinned == SIZE_MAX || r == 0 || r == ctx->bindings[f].pinned))
+                rows[count++] = &family->rows[r];
+    }
+    return count;
 }
 
 const char *sco_ctx_family(const struct sco_ctx *ctx, size_t family)

@@ -10,4 +10,9 @@
  * number of families: look it up once, when an optimizer is created. */
 const void *sco_ctx_ops(const struct sco_ctx *ctx, const struct sco_family *family);
 
+/* The rows in force of a planned family, best first: what isa and STEPCOST_ROW allow. A pinned family has the pinned row
+ * and scalar. Returns how many were written to rows, at most capacity. */
+size_t sco_ctx_rows(const struct sco_ctx *ctx, const struct sco_family *family, const struct sco_row **rows,
+                    size_t capacity);
+
 #endif

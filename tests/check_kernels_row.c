@@ -249,17 +249,28 @@ static void make_operand(const struct sco_operand *operand, enum fill fill, uint
     }
 }
 
+static bool is_input(const struct sco_operand *operand)
+{
+    return operand->role == SCO_IN || operand->role == SCO_INOUT;
+}
+
 static void make_inputs(struct buffers *b, const struct situation *at)
 {
     uint64_t state = stream_of(at->check, at->c, at->dim, at->fill);
     for (size_t i = 0; i < b->count; i++) {
-        const size_t bytes = bytes_of(&b->operand[i]);
-        if (b->operand[i].role == SCO_OUT)
-            memset(b->before[i], UNWRITTEN_REF, bytes);
-        else
+        if (is_input(&b->operand[i]))
             make_operand(&b->operand[i], at->fill, &state, b->before[i]);
-        memcpy(b->reference[i], b->before[i], bytes);
+        else
+            memset(b->before[i], UNWRITTEN_REF, bytes_of(&b->operand[i]));
     }
+    if (at->c->prepare != NULL) {
+        void *buffer[SCO_CASE_OPERANDS];
+        for (size_t i = 0; i < b->count; i++)
+            buffer[i] = b->before[i];
+        at->c->prepare(at->dim, buffer);
+    }
+    for (size_t i = 0; i < b->count; i++)
+        memcpy(b->reference[i], b->before[i], bytes_of(&b->operand[i]));
 }
 
 static void place(struct buffers *b, const struct placement *place)
@@ -270,10 +281,10 @@ static void place(struct buffers *b, const struct placement *place)
         memset(arena->start, CANARY, arena->bytes);
         const size_t shift = (place->offset + i * place->spread) * size % CACHE_LINE;
         b->at[i] = place->flush_end ? arena->start + arena->bytes - bytes : arena->start + shift;
-        if (b->operand[i].role == SCO_OUT)
-            memset(b->at[i], UNWRITTEN, bytes);
-        else
+        if (is_input(&b->operand[i]))
             memcpy(b->at[i], b->before[i], bytes);
+        else
+            memset(b->at[i], UNWRITTEN, bytes);
     }
 }
 
@@ -525,6 +536,8 @@ static bool judge(const struct situation *at, const struct buffers *b, double *v
         const struct sco_operand *operand = &b->operand[i];
         if (operand->role == SCO_IN)
             good = exact(at, operand, b->at[i], b->before[i]);
+        else if (operand->role == SCO_SCRATCH)
+            good = true;
         else if (operand->bound == SCO_EXACT)
             good = exact(at, operand, b->at[i], b->reference[i]);
         else
@@ -587,6 +600,11 @@ static size_t all_placements(bool quick, struct placement places[])
     return count;
 }
 
+static bool is_moderate(enum fill fill)
+{
+    return fill == UNIFORM || fill == NORMAL || fill == SIGNED_ZERO || fill == ALL_EQUAL;
+}
+
 static void run_dims(struct run *r, const size_t dim[], bool thorough)
 {
     struct placement places[2 + CACHE_LINE / sizeof(float)];
@@ -594,10 +612,12 @@ static void run_dims(struct run *r, const size_t dim[], bool thorough)
     buffers_reserve(&r->buffers, r->c, dim);
     if (thorough) {
         for (int fill = 0; fill < FILLS; fill++)
-            run_placements(r, dim, (enum fill)fill, places, place_count);
+            if (!r->c->finite || is_moderate((enum fill)fill))
+                run_placements(r, dim, (enum fill)fill, places, place_count);
     } else {
         run_placements(r, dim, NORMAL, places, place_count);
-        run_placements(r, dim, HUGE_TINY, places, 1);
+        if (!r->c->finite)
+            run_placements(r, dim, HUGE_TINY, places, 1);
     }
 }
 

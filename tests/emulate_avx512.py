@@ -5,7 +5,7 @@
 The emulator is bochscpu-python, a Python module around the Bochs CPU core (a Skylake-X: AVX-512 F, BW, DQ, VL). A
 request on standard input holds one call, a reply on standard output what it left:
 
-    request  u32 list, case, row, operands; u64 dim[4]; per operand u64 bytes, offset; the bytes of all operands' arenas.
+    request  u32 list, case, row, operands; u64 dim[DIMS]; per operand u64 bytes, offset; the bytes of all operands' arenas.
              No operands: the row is only asked whether it fills the case's slot.
     reply    u32 status (0: returned, else 1 + the vector of the exception), u32 MXCSR, u64 faulting address (without
              operands: 1 where the slot is filled); the arenas
@@ -25,6 +25,7 @@ except ImportError as error:
     sys.exit(f"bochscpu-python is not usable: {error}")
 
 PAGE = 4096
+DIMS = 12  # SCO_CASE_DIMS
 PRESENT_WRITABLE = 7
 TABLES, TABLE_PAGES = 0x1_0000_0000, 64  # guest-physical; page tables
 PHYSICAL_ARENAS = 0x2_0000_0000
@@ -160,7 +161,7 @@ def main():
         if len(head) < 16:
             return
         listing, case, row, count = struct.unpack("<4I", head)
-        dims = requests.read(32)
+        dims = requests.read(8 * DIMS)
         sizes = [struct.unpack("<QQ", requests.read(16)) for _ in range(count)]
         for virtual in mapped:
             space.map(virtual, None)

@@ -22,11 +22,12 @@ may() {
     kernels) echo "kernels" ;;
     io) echo "io arch" ;;
     optim) echo "optim io kernels arch" ;;
-    microbench) echo "microbench optim kernels arch" ;;
+    models) echo "models optim io kernels arch" ;;
+    microbench) echo "microbench models optim kernels arch" ;;
     cli) echo "cli" ;;
     esac
 }
-for folder in include arch kernels io optim microbench cli; do
+for folder in include arch kernels io optim models microbench cli; do
     allowed=" $(may $folder) "
     while IFS=: read -r file line text; do
         target=${text#*\"}
@@ -53,7 +54,7 @@ done
 # File names are unique, so that a line of a profile finds its file.
 while read -r name; do
     bad "more than one file is called $name"
-done < <(find arch kernels io optim microbench cli tests -name '*.[ch]' -o -name '*.cpp' | sed 's|.*/||' | sort | uniq -d |
+done < <(find arch kernels io optim models microbench cli tests -name '*.[ch]' -o -name '*.cpp' | sed 's|.*/||' | sort | uniq -d |
     grep -v -x -f <(printf '%s\n' velo.h optim.h ctx.h memory.h topology.h report.h trace.h tensor.h))
 ok
 
@@ -86,7 +87,7 @@ if [ -z "$loose" ]; then ok; else bad "loose ends: $loose"; fi
 
 while read -r file; do
     head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || bad "$file does not name the licence"
-done < <(find arch kernels io optim microbench cli tests include cmake scripts toolchains -type f \
+done < <(find arch kernels io optim models microbench cli tests include cmake scripts toolchains -type f \
     \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.sh' -o -name '*.cmake' -o -name 'CMakeLists.txt' \) 2>/dev/null)
 ok
 

@@ -185,7 +185,7 @@ SCO_API void sco_draw(struct sco_team *team, float *x, size_t n, uint64_t seed, 
 
 /* ---- Kernels ---------------------------------------------------------------------------------------------------- */
 
-enum { SCO_BENCH_DIMS = 4, SCO_BENCH_LEVELS = 4 };
+enum { SCO_BENCH_DIMS = 12, SCO_BENCH_LEVELS = 4 };
 
 /* A working set per thread: a level of the memory hierarchy or a byte count. */
 struct sco_bench_size {
@@ -247,6 +247,22 @@ SCO_API enum sco_status sco_bench_check_options(const struct sco_ctx *ctx, const
 SCO_API enum sco_status sco_bench_run(struct sco_bench_report **report, struct sco_ctx *ctx,
                                       const struct sco_bench_options *options);
 SCO_API void sco_bench_report_destroy(struct sco_bench_report *report); /* NULL is a no-op */
+
+/* ---- Operators --------------------------------------------------------------------------------------------------- */
+
+/* An operation on whole tensors as a training runs it: "conv_fwd" on one layer of a network, with all threads. */
+struct sco_op_request {
+    const char *op, *name, *variant; /* variant "": the first */
+    size_t batch;                    /* of convolutions; 0: 8 */
+    size_t rows;                     /* of embedding tables; 0: 4,000,000 */
+};
+
+struct sco_op;
+
+/* Name of the index-th operator; of the index-th case or variant of an operator, best variant first. NULL past the last. */
+SCO_API const char *sco_op_name(size_t index);
+SCO_API const char *sco_op_case(const char *op, size_t index);
+SCO_API const char *sco_op_variant(const char *op, size_t index);
 
 SCO_END_DECLS
 #endif
