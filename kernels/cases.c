@@ -5,6 +5,7 @@
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(conv2d)                                                                                                     \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
