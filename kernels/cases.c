@@ -3,13 +3,16 @@
 
 /* One line per family. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(activation)                                                                                                 \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(dropout)                                                                                                    \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
+    FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(velo)
 
