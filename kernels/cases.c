@@ -12,6 +12,7 @@
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
+    FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
     FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
