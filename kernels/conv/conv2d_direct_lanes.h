@@ -109,15 +109,34 @@ static size_t panel_width(const struct problem *p, size_t panel)
     return p->OC - panel * PANEL <= HALF_VECTORS * LANES ? HALF_VECTORS * LANES : PANEL;
 }
 
-/* Extends the range of inputs by what one filter needs, and says whether all of it lies inside. */
-static bool extend(const struct axis *axis, size_t extent, ptrdiff_t *low, ptrdiff_t *high)
+static size_t overhang_low(const struct axis *axis)
+{
+    return axis->start < 0 ? smaller((size_t)-axis->start, axis->taps) : 0;
+}
+
+/* Taps of the last output that lie beyond extent inputs. */
+static size_t overhang_high(const struct axis *axis, size_t in_stride, size_t extent)
+{
+    const ptrdiff_t end = (ptrdiff_t)((axis->count - 1) * in_stride + axis->taps) + axis->start;
+    return end > (ptrdiff_t)extent ? smaller((size_t)end - extent, axis->taps) : 0;
+}
+
+static void extend(const struct axis *axis, ptrdiff_t *low, ptrdiff_t *high)
 {
     if (axis->taps == 0 || axis->count == 0)
-        return true;
+        return;
     const ptrdiff_t end = axis->start + (ptrdiff_t)axis->taps;
     *low = axis->start < *low ? axis->start : *low;
     *high = end > *high ? end : *high;
-    return axis->start >= 0 && (ptrdiff_t)axis->count - 1 + end <= (ptrdiff_t)extent;
+}
+
+/* Whether leaving out the first and the last pixel of a row is all that padding asks for. */
+static bool thin_edges(const struct axis *w, size_t in_stride, size_t extent)
+{
+    if (w->taps == 0 || w->count == 0)
+        return true;
+    const size_t low = overhang_low(w), high = overhang_high(w, in_stride, extent);
+    return w->start >= -1 && high <= 1 && low + high <= w->taps;
 }
 
 enum { OWN_ROW_CHUNK, OWN_COL_CHUNK, OWN_GROUP };
@@ -138,13 +157,14 @@ static struct problem problem_of(const struct sco_conv2d_plan *plan)
     p.panels = quotient_up(p.OC, PANEL);
 
     ptrdiff_t low_h = PTRDIFF_MAX, low_w = PTRDIFF_MAX, high_h = PTRDIFF_MIN, high_w = PTRDIFF_MIN;
-    bool inside = true;
+    bool thin = true;
     for (size_t rh = 0; rh < p.out_stride; rh++)
         for (size_t rw = 0; rw < p.out_stride; rw++) {
             struct axis h, w;
             filter(plan, &p, rh, rw, &h, &w);
-            inside = extend(&h, p.H, &low_h, &high_h) && inside;
-            inside = extend(&w, p.W, &low_w, &high_w) && inside;
+            extend(&h, &low_h, &high_h);
+            extend(&w, &low_w, &high_w);
+            thin = thin_edges(&w, p.in_stride, p.W) && thin;
             p.rows = h.count > p.rows ? h.count : p.rows;
             p.cols = w.count > p.cols ? w.count : p.cols;
         }
@@ -152,7 +172,7 @@ static struct problem problem_of(const struct sco_conv2d_plan *plan)
         p.low_h = low_h, p.span_h = (size_t)(high_h - low_h);
     if (high_w > low_w)
         p.low_w = low_w, p.span_w = (size_t)(high_w - low_w);
-    p.copies = !inside || p.in_stride > 1 || p.B < BLOCK;
+    p.copies = !thin || p.in_stride > 1 || p.B < BLOCK;
     p.step_h = p.in_stride < p.span_h ? p.in_stride : p.span_h;
     p.phases = p.in_stride < p.span_w ? p.in_stride : p.span_w;
     if (!p.copies && p.out_stride == 1 && p.KH == 1 && p.KW == 1 && p.rows == p.H && p.cols == p.W) {
@@ -173,20 +193,32 @@ static struct problem problem_of(const struct sco_conv2d_plan *plan)
 
 /* What all tiles of one filter share. */
 struct sweep {
+    const float *in;
     size_t blocks, last_block, taps_h, taps_w;
     size_t block_step, row_step; /* of in, floats: from one block of channels, one row of taps to the next */
     size_t phases, phase_step;
     bool far;                   /* in is read where it lies: blocks are far apart, fetch each ahead */
     size_t out_step, out_block; /* of out: from pixel to pixel, from block to block */
     size_t channels;            /* of the panel that exist, up to a full block */
-    const float *bias;          /* of the panel, or NULL */
-    size_t biases;
+    const float *bias;
+    size_t biases; /* 0 without bias */
     enum sco_conv2d_activation activation;
     float slope;
 };
 
-typedef void tile_fn(const struct sweep *s, const float *in_a, const float *in_b, const float *wei, float *out_a,
-                     float *out_b, const float *residual_a, const float *residual_b);
+/* The first half of a tile's pixels lies at a, the second at b: further along the row, or in the next row. Taps that
+ * fall on padding are not multiplied: rows of them are left out, and so is the first pixel in the first taps of a row
+ * and the last in the last. */
+struct spot {
+    ptrdiff_t in_a, in_b; /* where pixels have their first tap, which may be outside in */
+    float *out_a, *out_b;
+    const float *residual_a, *residual_b; /* or NULL */
+    size_t first_row, last_row;           /* of taps */
+    size_t skip_left, skip_right;         /* taps */
+    bool pair;                            /* b is another row, with edges of its own */
+};
+
+typedef void tile_fn(const struct sweep *s, const struct spot *at, const float *wei);
 
 SCO_INLINE lanes load_some(const float *x, size_t count)
 {
@@ -198,9 +230,34 @@ SCO_INLINE size_t vector_channels(size_t channels, size_t v)
     return channels > v * LANES ? channels - v * LANES : 0;
 }
 
-/* The first half of the pixels lies at a, the second at b: the next of a row, or the next row. */
-SCO_INLINE void tile(const struct sweep *s, const float *in_a, const float *in_b, const float *wei, float *out_a,
-                     float *out_b, const float *residual_a, const float *residual_b, const size_t pixels,
+/* One tap: count channels, all pixels but two (none: numbers past the last). */
+SCO_INLINE void multiply(lanes sum[TILE_PIXELS][TILE_VECTORS], const float *in, ptrdiff_t at_a, ptrdiff_t at_b,
+                         const float *wei, size_t count, const size_t pixels, const size_t vectors, const size_t skip,
+                         const size_t skip_too)
+{
+    const size_t half = (pixels + 1) / 2;
+    for (size_t c = 0; c < count; c++) {
+        lanes w[TILE_VECTORS];
+        SCO_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            w[v] = lanes_load(wei + v * LANES);
+        SCO_UNROLL
+        for (size_t m = 0; m < pixels; m++) {
+            if (m == skip || m == skip_too)
+                continue;
+            const lanes x =
+                lanes_set(m < half ? in[at_a + (ptrdiff_t)(m * BLOCK)] : in[at_b + (ptrdiff_t)((m - half) * BLOCK)]);
+            SCO_UNROLL
+            for (size_t v = 0; v < vectors; v++)
+                sum[m][v] = lanes_fma(x, w[v], sum[m][v]);
+        }
+        wei += vectors * LANES;
+        at_a++;
+        at_b++;
+    }
+}
+
+SCO_INLINE void tile(const struct sweep *s, const struct spot *at, const float *wei, const size_t pixels,
                      const size_t vectors)
 {
     const size_t half = (pixels + 1) / 2;
@@ -214,46 +271,51 @@ SCO_INLINE void tile(const struct sweep *s, const float *in_a, const float *in_b
             sum[m][v] = start;
     }
 
+    const float *in = s->in;
+    const bool pair = pixels % 2 == 0 && at->pair;
     for (size_t block = 0; block < s->blocks; block++) {
-        const size_t count = block + 1 < s->blocks ? BLOCK : s->last_block;
-        if (s->far && block + 1 < s->blocks) {
-            SCO_UNROLL
-            for (size_t m = 0; m < pixels; m++)
-                __builtin_prefetch((m < half ? in_a + m * BLOCK : in_b + (m - half) * BLOCK) + s->block_step);
-        }
-        for (size_t u = 0; u < s->taps_h; u++) {
-            const float *row_a = in_a + u * s->row_step, *row_b = in_b + u * s->row_step;
+        const bool last = block + 1 == s->blocks;
+        const size_t count = last ? s->last_block : BLOCK, tap_floats = count * vectors * LANES;
+        const float *w = wei + at->first_row * s->taps_w * tap_floats;
+        for (size_t u = at->first_row; u < at->last_row; u++) {
+            ptrdiff_t row_a = at->in_a + (ptrdiff_t)(u * s->row_step), row_b = at->in_b + (ptrdiff_t)(u * s->row_step);
+            if (s->far && !last) {
+                const char *next = (const char *)in + s->block_step * sizeof *in;
+                SCO_UNROLL
+                for (size_t m = 0; m < pixels; m++)
+                    __builtin_prefetch(
+                        next + (m < half ? row_a + (ptrdiff_t)(m * BLOCK) : row_b + (ptrdiff_t)((m - half) * BLOCK)) *
+                                   (ptrdiff_t)sizeof *in);
+            }
             size_t phase = 0;
-            for (size_t t = 0; t < s->taps_w; t++) {
-                const float *a = row_a + phase * s->phase_step, *b = row_b + phase * s->phase_step;
+            for (size_t t = 0; t < s->taps_w; t++, w += tap_floats) {
+                const ptrdiff_t a = row_a + (ptrdiff_t)(phase * s->phase_step),
+                                b = row_b + (ptrdiff_t)(phase * s->phase_step);
                 if (++phase == s->phases)
                     phase = 0, row_a += BLOCK, row_b += BLOCK;
-                for (size_t c = 0; c < count; c++) {
-                    lanes w[TILE_VECTORS];
-                    SCO_UNROLL
-                    for (size_t v = 0; v < vectors; v++)
-                        w[v] = lanes_load(wei + v * LANES);
-                    SCO_UNROLL
-                    for (size_t m = 0; m < pixels; m++) {
-                        const lanes x = lanes_set(m < half ? a[m * BLOCK] : b[(m - half) * BLOCK]);
-                        SCO_UNROLL
-                        for (size_t v = 0; v < vectors; v++)
-                            sum[m][v] = lanes_fma(x, w[v], sum[m][v]);
-                    }
-                    wei += vectors * LANES;
-                    a++;
-                    b++;
+                if (t < at->skip_left) {
+                    if (pair)
+                        multiply(sum, in, a, b, w, count, pixels, vectors, 0, half);
+                    else
+                        multiply(sum, in, a, b, w, count, pixels, vectors, 0, pixels);
+                } else if (t + at->skip_right >= s->taps_w) {
+                    if (pair)
+                        multiply(sum, in, a, b, w, count, pixels, vectors, half - 1, pixels - 1);
+                    else
+                        multiply(sum, in, a, b, w, count, pixels, vectors, pixels - 1, pixels);
+                } else {
+                    multiply(sum, in, a, b, w, count, pixels, vectors, pixels, pixels);
                 }
             }
         }
-        in_a += s->block_step;
-        in_b += s->block_step;
+        wei += s->taps_h * s->taps_w * tap_floats;
+        in += s->block_step;
     }
 
-    if (residual_a != NULL) {
+    if (at->residual_a != NULL) {
         SCO_UNROLL
         for (size_t m = 0; m < pixels; m++) {
-            const float *r = m < half ? residual_a + m * s->out_step : residual_b + (m - half) * s->out_step;
+            const float *r = m < half ? at->residual_a + m * s->out_step : at->residual_b + (m - half) * s->out_step;
             SCO_UNROLL
             for (size_t v = 0; v < vectors; v++) {
                 const size_t count = vector_channels(s->channels, v);
@@ -273,7 +335,7 @@ SCO_INLINE void tile(const struct sweep *s, const float *in_a, const float *in_b
     }
     SCO_UNROLL
     for (size_t m = 0; m < pixels; m++) {
-        float *y = m < half ? out_a + m * s->out_step : out_b + (m - half) * s->out_step;
+        float *y = m < half ? at->out_a + m * s->out_step : at->out_b + (m - half) * s->out_step;
         SCO_UNROLL
         for (size_t v = 0; v < vectors; v++) {
             const size_t count = vector_channels(s->channels, v);
@@ -287,11 +349,9 @@ SCO_INLINE void tile(const struct sweep *s, const float *in_a, const float *in_b
 }
 
 #define TILE(pixels, vectors)                                                                                          \
-    static void tile_##pixels##_##vectors(const struct sweep *s, const float *in_a, const float *in_b,                 \
-                                          const float *wei, float *out_a, float *out_b, const float *residual_a,       \
-                                          const float *residual_b)                                                     \
+    static void tile_##pixels##_##vectors(const struct sweep *s, const struct spot *at, const float *wei)              \
     {                                                                                                                  \
-        tile(s, in_a, in_b, wei, out_a, out_b, residual_a, residual_b, pixels, vectors);                               \
+        tile(s, at, wei, pixels, vectors);                                                                             \
     }
 EACH_TILE(TILE)
 #undef TILE
@@ -376,11 +436,8 @@ static void copy_in(const struct problem *p, const float *image, size_t first, s
         for (size_t row = 0; row < rows; row++, to += row_floats) {
             const size_t skipped = p->in_stride > p->span_h ? row / p->span_h * (p->in_stride - p->span_h) : 0;
             const ptrdiff_t ih = (ptrdiff_t)(first * p->in_stride + row + skipped) + p->low_h;
-            if (ih < 0 || ih >= (ptrdiff_t)p->H) {
-                for (size_t i = 0; i < row_floats; i += LANES)
-                    lanes_store(to + i, lanes_set(0.0f));
+            if (ih < 0 || ih >= (ptrdiff_t)p->H) /* no tile reads it */
                 continue;
-            }
             const float *from = image + ((block * p->H + (size_t)ih) * p->W) * p->B;
             for (size_t phase = 0; phase < p->phases; phase++) {
                 float *at = to + phase * p->width * BLOCK;
@@ -413,36 +470,62 @@ static struct task task_of(const struct problem *p, size_t number)
                          .panel_end = smaller((group + 1) * p->group, p->panels)};
 }
 
-/* One filter and one panel over the rows of a task. in: pixel (task row, column 0) of the first tap. */
+/* Rows of taps of output row `row` that lie inside in. */
+static void tap_rows(const struct problem *p, const struct axis *h, size_t row, struct spot *at)
+{
+    const ptrdiff_t top = (ptrdiff_t)(row * p->in_stride) + h->start, left = (ptrdiff_t)p->H - top;
+    at->first_row = top < 0 ? smaller((size_t)-top, h->taps) : 0;
+    at->last_row = left < 0 ? 0 : smaller((size_t)left, h->taps);
+    if (at->last_row < at->first_row)
+        at->last_row = at->first_row;
+}
+
+/* One filter and one panel over the rows of a task. in: where pixel (task row, column 0) has its first tap. */
 static void sweep_rows(const struct problem *p, const struct sweep *s, const struct task *task, const struct axis *h,
-                       const struct axis *w, size_t in_row, const float *in, const float *wei, float *out,
-                       const float *residual, bool full)
+                       const struct axis *w, ptrdiff_t in, const float *wei, float *out, const float *residual,
+                       bool full)
 {
     const size_t row_end = smaller(task->row_end, h->count), col_end = smaller(task->col_end, w->count);
     if (task->row >= row_end || task->col >= col_end)
         return;
     const size_t cols = col_end - task->col, out_row = p->out_stride * p->OW * p->OB;
-    tile_fn *const *kernel = tiles[full];
-    const bool pairs = 2 * cols <= TILE_PIXELS;
+    const size_t in_row = (p->copies ? p->step_h : 1) * s->row_step;
+    const size_t skip_left = task->col == 0 ? overhang_low(w) : 0;
+    const size_t skip_right = col_end == w->count ? overhang_high(w, p->in_stride, p->W) : 0;
     const size_t parts = quotient_up(cols, TILE_PIXELS), wide = cols % parts;
+    tile_fn *const *kernel = tiles[full];
     for (size_t row = task->row; row < row_end; row++) {
-        const float *a = in + (row - task->row) * in_row + task->col * BLOCK;
         const size_t offset = row * out_row + task->col * s->out_step;
-        float *y = out + offset;
-        const float *r = residual == NULL ? NULL : residual + offset;
-        if (pairs && row + 1 < row_end) {
-            kernel[2 * cols - 1](s, a, a + in_row, wei, y, y + out_row, r, r == NULL ? NULL : r + out_row);
-            row++;
-            continue;
+        struct spot at = {.in_a = in + (ptrdiff_t)((row - task->row) * in_row + task->col * BLOCK),
+                          .out_a = out + offset,
+                          .residual_a = residual == NULL ? NULL : residual + offset,
+                          .skip_left = skip_left};
+        tap_rows(p, h, row, &at);
+        if (2 * cols <= TILE_PIXELS && row + 1 < row_end) {
+            struct spot next = at;
+            tap_rows(p, h, row + 1, &next);
+            if (next.first_row == at.first_row && next.last_row == at.last_row) {
+                at.pair = true;
+                at.in_b = at.in_a + (ptrdiff_t)in_row;
+                at.out_b = at.out_a + out_row;
+                at.residual_b = residual == NULL ? NULL : at.residual_a + out_row;
+                at.skip_right = skip_right;
+                kernel[2 * cols - 1](s, &at, wei);
+                row++;
+                continue;
+            }
         }
         for (size_t part = 0; part < parts; part++) {
             const size_t pixels = cols / parts + (part < wide), half = (pixels + 1) / 2;
-            kernel[pixels - 1](s, a, a + half * BLOCK, wei, y, y + half * s->out_step, r,
-                               r == NULL ? NULL : r + half * s->out_step);
-            a += pixels * BLOCK;
-            y += pixels * s->out_step;
-            if (r != NULL)
-                r += pixels * s->out_step;
+            at.in_b = at.in_a + (ptrdiff_t)(half * BLOCK);
+            at.out_b = at.out_a + half * s->out_step;
+            at.residual_b = residual == NULL ? NULL : at.residual_a + half * s->out_step;
+            at.skip_right = part + 1 == parts ? skip_right : 0;
+            kernel[pixels - 1](s, &at, wei);
+            at.in_a += (ptrdiff_t)(pixels * BLOCK);
+            at.out_a += pixels * s->out_step;
+            at.residual_a = residual == NULL ? NULL : at.residual_a + pixels * s->out_step;
+            at.skip_left = 0;
         }
     }
 }
@@ -480,7 +563,6 @@ static void run(const struct sco_conv2d_plan *plan, const struct sco_conv2d_args
             s.row_step = p.W * BLOCK;
             s.block_step = p.H * s.row_step;
         }
-        const size_t in_row = (p.copies ? p.step_h : 1) * s.row_step;
         for (size_t panel = task.panel; panel < task.panel_end; panel++) {
             const size_t width = panel_width(&p, panel), channel = panel * PANEL;
             const float *wei = args->wei + panel_offset(&p, panel);
@@ -493,12 +575,13 @@ static void run(const struct sco_conv2d_plan *plan, const struct sco_conv2d_args
                 filter(plan, &p, rh, rw, &h, &w);
                 s.taps_h = h.taps, s.taps_w = w.taps;
                 const size_t offset = task.n * p.oimage + channel / BLOCK * s.out_block + (rh * p.OW + rw) * p.OB;
-                const float *from = p.copies ? copy : image + task.row * s.row_step;
+                s.in = p.copies ? copy : image;
+                ptrdiff_t from = p.copies ? 0 : (ptrdiff_t)(task.row * s.row_step);
                 if (h.taps > 0 && w.taps > 0)
-                    from += p.copies ? (h.start - p.low_h) * (ptrdiff_t)s.row_step + (w.start - p.low_w) * BLOCK
-                                     : h.start * (ptrdiff_t)s.row_step + w.start * BLOCK;
-                sweep_rows(&p, &s, &task, &h, &w, in_row, from, wei, out + offset,
-                           residual == NULL ? NULL : residual + offset, width == PANEL);
+                    from += (h.start - (p.copies ? p.low_h : 0)) * (ptrdiff_t)s.row_step +
+                            (w.start - (p.copies ? p.low_w : 0)) * BLOCK;
+                sweep_rows(&p, &s, &task, &h, &w, from, wei, out + offset, residual == NULL ? NULL : residual + offset,
+                           width == PANEL);
                 wei += p.C * width * h.taps * w.taps;
             }
         }
