@@ -430,7 +430,7 @@ static bool weights_plan(const struct sco_conv2d_shape *s, size_t candidate, str
 {
     static const struct weights_sizes sizes[] = {
         {"direct " TILE_NAME, 96 << 10, 40 << 10, 2048},
-        {"direct " TILE_NAME " short", 24 << 10, 40 << 10, 2048},
+        {"direct " TILE_NAME " short", 24 << 10, 40 << 10, 64},
         {"direct " TILE_NAME " wide", 96 << 10, 160 << 10, 4096},
     };
     if (candidate >= SCO_LEN(sizes))
