@@ -27,6 +27,10 @@ enum {
 };
 _Static_assert(TILE_V *LANES == TILE_WIDTH, "a tile is whole channel blocks wide");
 
+/* Floats. The first tile to visit a block of pixels finds it in no near cache, and what the hardware fetches ahead ends
+ * with a page: ask for the page after, into the second level. Past the end of a block that is the next one. */
+enum { AHEAD = 4096 / sizeof(float) };
+
 /* How a shape is cut: plan->own. The side of k is src and that of v dst, or, where dst has few channels and both have
  * the same pixels, the other way round, so that vectors are full. */
 struct weights_cut {
@@ -74,6 +78,10 @@ SCO_INLINE void weights_tile(size_t k, size_t blocks, const struct weights_walk 
             const float *a = k_side + n * w.k_image + y * w.k_row, *b = v_side + n * w.v_image + y * w.v_row;
             for (size_t x = w.columns; x > 0; x--) {
                 lanes v[TILE_V];
+                __builtin_prefetch(a + AHEAD, 0, 2);
+                SCO_UNROLL
+                for (size_t j = 0; j < blocks; j++)
+                    __builtin_prefetch(b + j * w.v_block + AHEAD, 0, 2);
                 SCO_UNROLL
                 for (size_t j = 0; j < vectors; j++)
                     v[j] = lanes_load(b + j / PER_BLOCK * w.v_block + j % PER_BLOCK * LANES);
@@ -403,6 +411,8 @@ static void weights_cut(const struct sco_conv2d_shape *s, const struct weights_s
     while (4 * group * group * SCO_CHANNEL_BLOCK * SCO_CHANNEL_BLOCK * taps <= sizes->group_floats)
         group *= 2;
     c->k_group = group < c->k_blocks || c->k_blocks == 0 ? group : c->k_blocks;
+    /* Pixels of 1x1 filters with a stride are copied for few multiply-adds: less often. */
+    group *= taps == 1 && s->stride > 1 ? 2 : 1;
     c->v_group = group < c->v_blocks || c->v_blocks == 0 ? group : c->v_blocks;
 
     const size_t pixel = (c->k_group + c->v_group) * SCO_CHANNEL_BLOCK;
