@@ -26,4 +26,5 @@ void sco_conv2d_fill_avx2(void *table, sco_isa isa)
     struct sco_conv2d_ops *ops = table;
     ops->fwd = fwd_direct;
     ops->bwd_data = bwd_data_direct;
+    ops->bwd_weights = sco_conv2d_weights_plan_avx2;
 }

@@ -23,4 +23,8 @@ static inline double sco_conv2d_sum_error(const struct sco_conv2d_shape *s, enum
     }
 }
 
+/* conv2d_weights_*.c: bwd_weights without transforms. */
+SCO_X86(sco_conv2d_plan_fn sco_conv2d_weights_plan_avx2, sco_conv2d_weights_plan_avx512;)
+SCO_ARM64(sco_conv2d_plan_fn sco_conv2d_weights_plan_neon;)
+
 #endif
