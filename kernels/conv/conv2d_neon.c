@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/conv/conv2d.h"
+#include "kernels/conv/conv2d_rows.h"
 
 void sco_conv2d_fill_neon(void *table, sco_isa isa)
 {
-    (void)table;
     (void)isa;
+    struct sco_conv2d_ops *ops = table;
+    ops->fwd = sco_conv2d_winograd_fwd_neon;
+    ops->bwd_data = sco_conv2d_winograd_bwd_data_neon;
 }
