@@ -456,15 +456,20 @@ static void gather_filters(const struct sco_conv2d_plan *plan, const float *hwio
 {
     const struct sco_conv2d_shape *s = &plan->shape;
     const bool fwd = plan->direction == SCO_CONV2D_FWD, turn = flip == fwd;
-    const size_t rows = fwd ? s->C : s->OC, columns = fwd ? s->OC : s->C;
+    const size_t first_row = in * BLOCK, first_column = out * BLOCK;
+    const size_t all_rows = (fwd ? s->C : s->OC) - first_row, all_columns = (fwd ? s->OC : s->C) - first_column;
+    const size_t rows = all_rows < BLOCK ? all_rows : BLOCK, columns = all_columns < BLOCK ? all_columns : BLOCK;
     const size_t row_stride = fwd ? s->OC : 1, column_stride = fwd ? 1 : s->OC;
     for (size_t tap = 0; tap < 9; tap++) {
-        const float *from = hwio + (turn ? 8 - tap : tap) * s->C * s->OC;
-        for (size_t i = 0; i < BLOCK; i++)
-            for (size_t j = 0; j < BLOCK; j++) {
-                const size_t row = in * BLOCK + i, column = out * BLOCK + j;
-                g[tap][i][j] = row < rows && column < columns ? from[row * row_stride + column * column_stride] : 0.0f;
-            }
+        const float *from =
+            hwio + (turn ? 8 - tap : tap) * s->C * s->OC + first_row * row_stride + first_column * column_stride;
+        if (rows < BLOCK || columns < BLOCK)
+            for (size_t i = 0; i < BLOCK; i++)
+                for (size_t k = 0; k < BLOCK; k += LANES)
+                    lanes_store(&g[tap][i][k], lanes_set(0.0f));
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < columns; j++)
+                g[tap][i][j] = from[i * row_stride + j * column_stride];
     }
 }
 
@@ -493,23 +498,26 @@ SCO_INLINE void filter_tile(const size_t tile, const float *g, size_t tap_stride
     }
 }
 
-/* A task is a block of in channels. */
+/* A task is a block of in channels. A panel is finished row by row: u is large, and one stream of whole cache lines for
+ * each element is what writes it fastest. */
 static void pack_filters(const struct sco_conv2d_plan *plan, float *hwio, float *packed, bool flip, size_t first,
                          size_t last)
 {
     const struct winograd w = winograd_of_plan(plan);
-    float g[9][BLOCK][BLOCK];
+    float g[PANEL][9][BLOCK][BLOCK];
     for (size_t in = first; in < last; in++)
-        for (size_t out = 0; out < w.out_blocks; out++) {
-            const size_t panel = out / PANEL, width = panel_blocks(&w, panel) * BLOCK;
-            float *u = packed + panel * PANEL * BLOCK * w.in_blocks * BLOCK + in * BLOCK * width + out % PANEL * BLOCK;
-            gather_filters(plan, hwio, flip, in, out, g);
+        for (size_t panel = 0; panel < panel_count(&w); panel++) {
+            const size_t blocks = panel_blocks(&w, panel), width = blocks * BLOCK;
+            float *u = packed + panel * PANEL * BLOCK * w.in_blocks * BLOCK + in * BLOCK * width;
+            for (size_t b = 0; b < blocks; b++)
+                gather_filters(plan, hwio, flip, in, panel * PANEL + b, g[b]);
             for (size_t i = 0; i < BLOCK; i++)
-                for (size_t k = 0; k < BLOCK; k += LANES)
-                    if (w.tile == 4)
-                        filter_tile(4, &g[0][i][k], BLOCK * BLOCK, u + i * width + k, w.u_stride);
-                    else
-                        filter_tile(2, &g[0][i][k], BLOCK * BLOCK, u + i * width + k, w.u_stride);
+                for (size_t b = 0; b < blocks; b++)
+                    for (size_t k = 0; k < BLOCK; k += LANES, u += LANES)
+                        if (w.tile == 4)
+                            filter_tile(4, &g[b][0][i][k], BLOCK * BLOCK, u, w.u_stride);
+                        else
+                            filter_tile(2, &g[b][0][i][k], BLOCK * BLOCK, u, w.u_stride);
         }
 }
 
@@ -525,10 +533,10 @@ static size_t block_tiles(const struct winograd *w)
     return (even + MOST_ROWS - 1) / MOST_ROWS * MOST_ROWS;
 }
 
-/* Few tiles and a u larger than caches near the core. */
+/* u of a size that every block of tiles would read from memory, v and m that mostly stay in a shared cache. */
 static bool phases_are_better(const struct winograd *w)
 {
-    enum { LARGE_FILTERS = 16 * 1024 * 1024, SHARED_CACHE = 16 * 1024 * 1024 };
+    enum { LARGE_FILTERS = 16 * 1024 * 1024, SHARED_CACHE = 64 * 1024 * 1024 };
     return w->elements * w->u_stride * sizeof(float) > LARGE_FILTERS &&
            w->elements * (w->in_blocks + w->out_blocks) * w->tiles * BLOCK * sizeof(float) < SHARED_CACHE;
 }
