@@ -33,4 +33,15 @@ SCO_X86(SCO_CONV2D_WINOGRAD_DECLARE(avx512))
 SCO_ARM64(SCO_CONV2D_WINOGRAD_DECLARE(neon))
 SCO_END_DECLS
 
+/* The candidates of one planner, then those of another. */
+static inline bool sco_conv2d_plan_either(sco_conv2d_plan_fn *first, sco_conv2d_plan_fn *then,
+                                          const struct sco_conv2d_shape *shape, size_t candidate,
+                                          struct sco_conv2d_plan *plan)
+{
+    size_t count = 0;
+    while (count <= candidate && first(shape, count, plan))
+        count++;
+    return count > candidate || then(shape, candidate - count, plan);
+}
+
 #endif
