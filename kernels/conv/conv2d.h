@@ -9,7 +9,8 @@
  * A planned family: the slots are planners. A planner either declines a shape or fills a plan, which says how much
  * workspace a run takes, into how many phases of independent tasks it falls, and which function does a range of tasks.
  * Whoever runs the plan puts a barrier between phases and may give tasks to threads as it likes: what a task computes,
- * and in which order it adds, depends on shape, row and candidate alone. */
+ * and in which order it adds, depends on shape, row and candidate alone. Planning and destroying allocate only in a row
+ * that wraps a library; running never does. */
 #ifndef SCO_KERNELS_CONV2D_H
 #define SCO_KERNELS_CONV2D_H
 
