@@ -239,10 +239,14 @@ bool sco_conv2d_tuned(const struct sco_conv2d_tuning *tuning, struct sco_ctx *ct
 
 /* ---- Timing ---- */
 
-enum { MAX_CONTENDERS = 256, ROUNDS = 5 };
+enum { MAX_CONTENDERS = 256, ROUNDS = 12 };
 
-/* A candidate that falls behind the best by this factor is timed no more: noise is less. */
-#define HOPELESS 1.25
+/* A candidate that falls this far behind the best is timed no more: less and less, as noise leaves the minima. */
+static double hopeless(size_t round)
+{
+    return 1.03 + 0.5 / (double)round;
+}
+
 /* Shorter samples than this are runs in a row. */
 #define SAMPLE_NS 200e3
 
@@ -322,7 +326,7 @@ static enum sco_status compete(struct contest *contest)
     for (size_t round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < contest->count && status == SCO_OK; i++) {
             struct contender *c = &contest->contender[(i + round) % contest->count];
-            if (round == 0 || c->best <= HOPELESS * contest->best)
+            if (round == 0 || c->best <= hopeless(round) * contest->best)
                 status = time_one(contest, c);
         }
     return status;
