@@ -11,6 +11,7 @@
     FAMILY(lion)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
     FAMILY(roof)                                                                                                       \
+    FAMILY(sgemm)                                                                                                      \
     FAMILY(velo)
 
 #define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;

@@ -9,12 +9,13 @@
 #include "kernels/lion/lion.h"
 #include "kernels/momentum/momentum.h"
 #include "kernels/roof/roof.h"
+#include "kernels/sgemm/sgemm.h"
 #include "kernels/velo/velo.h"
 
 static const struct sco_family *const families[] = {
     &sco_adafactor_family, &sco_adam_family, &sco_finite_family,   &sco_gemm_family,
     &sco_lamb_family,      &sco_lion_family, &sco_momentum_family, &sco_roof_family,
-    &sco_velo_family,
+    &sco_sgemm_family,     &sco_velo_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The blocked product over the lanes of the row that includes this file, which also says what it has:
+ *
+ *     REGISTERS     16 or 32 vector registers
+ *     MASKED        1 where a masked load or store costs no more than a plain one
+ *     PANEL         vectors in a row of a packed panel of B
+ *     KC, NC        a packed block of B, KC x NC floats, stays in L2 while rows of A pass by
+ *     NAME          of the row
+ *
+ * Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", TOMS 34, 2008, and Van Zee and van de Geijn,
+ * "BLIS", TOMS 41, 2015, but for two things. Rows of A are contiguous in k, so that a tile of few rows reads them where
+ * they are; only a transposed A is packed. And each task packs the block of B it needs by itself: that costs
+ * 1 / (rows of the task) of the product, saves a barrier, and leaves the block in the L2 of the core that uses it. */
+#include "kernels/sgemm/sgemm.h"
+
+/* A tile of v vectors has as many rows as accumulators fit beside the v vectors of B and a broadcast of A; one of a
+ * single vector no more than pay. */
+#if REGISTERS == 32
+#define ROWS_OF(v) ((v) == 1 ? 16 : (v) == 2 ? 14 : (v) == 3 ? 8 : 6)
+#else
+#define ROWS_OF(v) ((v) == 1 ? 8 : (v) == 2 ? 6 : (v) == 3 ? 4 : 3)
+#endif
+
+enum {
+    TILE_VECTORS = 4,
+    TILE_ROWS = ROWS_OF(1),
+    NR = PANEL * LANES,
+    MR = ROWS_OF(PANEL),
+    STRIP = 8 * MR /* rows of a transposed A packed at a time: 48 are whole cache lines of A */
+};
+
+/* What happens to a tile's sums. */
+struct update {
+    float alpha, beta, slope;
+    int activation;
+    const float *bias; /* of the tile's first column, or NULL */
+};
+
+SCO_INLINE lanes finish(lanes sum, const float *c, const float *bias, size_t count, const struct update *u)
+{
+    const int whole = !MASKED && count == LANES;
+    if (u->alpha != 1.0f)
+        sum = lanes_mul(lanes_set(u->alpha), sum);
+    if (u->beta != 0.0f)
+        sum = lanes_fma(lanes_set(u->beta), whole ? lanes_load(c) : lanes_load_first(c, count), sum);
+    if (bias != NULL)
+        sum = lanes_add(sum, whole ? lanes_load(bias) : lanes_load_first(bias, count));
+    if (u->activation == SCO_GEMM_RELU)
+        sum = lanes_if_negative(sum, lanes_set(0.0f), sum);
+    else if (u->activation == SCO_GEMM_LEAKY_RELU)
+        sum = lanes_if_negative(sum, lanes_mul(lanes_set(u->slope), sum), sum);
+    return sum;
+}
+
+/* C[i][j] = update(sum over k of A[i][k] B[k][j]) for rows x columns, columns <= vectors * LANES.
+ * by_rows: A[i * a_step + k]; otherwise A[k * a_step + i]. B[k * b_step + j]. */
+SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows, size_t K, const float *A,
+                     size_t a_step, const float *B, size_t b_step, float *C, size_t ldc, size_t columns,
+                     const struct update *u)
+{
+    const size_t last = columns - (vectors - 1) * LANES;
+    lanes sum[TILE_ROWS][TILE_VECTORS];
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++)
+            sum[i][j] = lanes_set(0.0f);
+    }
+    for (size_t k = 0; k < K; k++) {
+        lanes b[TILE_VECTORS];
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++)
+            b[j] = MASKED && j + 1 == vectors ? lanes_load_first(B + j * LANES, last) : lanes_load(B + j * LANES);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            const lanes a = lanes_set(by_rows ? A[i * a_step] : A[i]);
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++)
+                sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
+        }
+        A += by_rows ? 1 : a_step;
+        B += b_step;
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++) {
+            float *c = C + i * ldc + j * LANES;
+            const size_t count = j + 1 == vectors ? last : LANES;
+            const lanes x = finish(sum[i][j], c, u->bias ? u->bias + j * LANES : NULL, count, u);
+            if (j + 1 < vectors || (!MASKED && count == LANES))
+                lanes_store(c, x);
+            else
+                lanes_store_first(c, x, count);
+        }
+    }
+}
+
+typedef void tile_fn(size_t K, const float *A, size_t a_step, const float *B, size_t b_step, float *C, size_t ldc,
+                     size_t columns, const struct update *u);
+#define TILE(rows, vectors)                                                                                            \
+    static void rows_##rows##x##vectors(size_t K, const float *A, size_t a_step, const float *B, size_t b_step,        \
+                                        float *C, size_t ldc, size_t columns, const struct update *u)                  \
+    {                                                                                                                  \
+        tile(rows, vectors, 1, K, A, a_step, B, b_step, C, ldc, columns, u);                                           \
+    }                                                                                                                  \
+    static void columns_##rows##x##vectors(size_t K, const float *A, size_t a_step, const float *B, size_t b_step,     \
+                                           float *C, size_t ldc, size_t columns, const struct update *u)               \
+    {                                                                                                                  \
+        tile(rows, vectors, 0, K, A, a_step, B, b_step, C, ldc, columns, u);                                           \
+    }
+#define UP_TO_3(X, v)  X(1, v) X(2, v) X(3, v)
+#define UP_TO_4(X, v)  UP_TO_3(X, v) X(4, v)
+#define UP_TO_6(X, v)  UP_TO_4(X, v) X(5, v) X(6, v)
+#define UP_TO_8(X, v)  UP_TO_6(X, v) X(7, v) X(8, v)
+#define UP_TO_14(X, v) UP_TO_8(X, v) X(9, v) X(10, v) X(11, v) X(12, v) X(13, v) X(14, v)
+#define UP_TO_16(X, v) UP_TO_14(X, v) X(15, v) X(16, v)
+#if REGISTERS == 32
+#define TILES(X) {UP_TO_16(X, 1)}, {UP_TO_14(X, 2)}, {UP_TO_8(X, 3)}, {UP_TO_6(X, 4)}
+UP_TO_16(TILE, 1)
+UP_TO_14(TILE, 2)
+UP_TO_8(TILE, 3)
+UP_TO_6(TILE, 4)
+#else
+#define TILES(X) {UP_TO_8(X, 1)}, {UP_TO_6(X, 2)}, {UP_TO_4(X, 3)}, {UP_TO_3(X, 4)}
+UP_TO_8(TILE, 1)
+UP_TO_6(TILE, 2)
+UP_TO_4(TILE, 3)
+UP_TO_3(TILE, 4)
+#endif
+#define BY_ROWS(rows, vectors)    rows_##rows##x##vectors,
+#define BY_COLUMNS(rows, vectors) columns_##rows##x##vectors,
+/* [by_rows][vectors - 1][rows - 1] */
+static tile_fn *const tiles[2][TILE_VECTORS][TILE_ROWS] = {{TILES(BY_COLUMNS)}, {TILES(BY_ROWS)}};
+
+static inline size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t parts_of(size_t n, size_t part)
+{
+    return (n + part - 1) / part;
+}
+
+/* Rows of the next tile when left are left: as even as they get, since a short tile has too few accumulators to hide the
+ * latency of the multiply-add. */
+static inline size_t even_rows(size_t left, size_t most)
+{
+    return left <= most ? left : parts_of(left, parts_of(left, most));
+}
+
+static const size_t most_rows[TILE_VECTORS] = {ROWS_OF(1), ROWS_OF(2), ROWS_OF(3), ROWS_OF(4)};
+
+/* Everything where it lies: each panel of B passes all rows of A while it is in L1. */
+SCO_INLINE void multiply_in_place(size_t M, size_t N, size_t K, const float *A, size_t a_step, size_t a_row,
+                                  int by_rows, const float *B, size_t ldb, float *C, size_t ldc, size_t vectors,
+                                  const float *bias, struct update u)
+{
+    for (size_t j = 0; j < N; j += vectors * LANES) {
+        const size_t columns = least(N - j, vectors * LANES), v = parts_of(columns, LANES);
+        u.bias = bias ? bias + j : NULL;
+        size_t rows;
+        for (size_t i = 0; i < M; i += rows) {
+            rows = even_rows(M - i, most_rows[vectors - 1]);
+            tiles[by_rows][v - 1][rows - 1](K, A + i * a_row, a_step, B + j, ldb, C + i * ldc + j, ldc, columns, &u);
+        }
+    }
+}
+
+/* ---- Packing ------------------------------------------------------------------------------------------------------ */
+
+/* Floats from one packed panel of B to the next; the last is as narrow as its columns allow. */
+static inline size_t width_of(size_t columns)
+{
+    return parts_of(least(columns, NR), LANES) * LANES;
+}
+
+static void pack_b(size_t K, size_t columns, const float *B, size_t ldb, float *packed)
+{
+    for (size_t k = 0; k < K; k++) {
+        const float *b = B + k * ldb;
+        float *to = packed + k * NR;
+        size_t j = 0;
+        for (; columns - j >= NR; j += NR, to += K * NR)
+            SCO_UNROLL
+        for (size_t v = 0; v < PANEL; v++)
+            lanes_store(to + v * LANES, lanes_load(b + j + v * LANES));
+        if (j == columns)
+            continue;
+        to = packed + K * j + k * width_of(columns - j);
+        for (; columns - j >= LANES; j += LANES, to += LANES)
+            lanes_store(to, lanes_load(b + j));
+        if (j < columns)
+            lanes_store(to, lanes_load_first(b + j, columns - j));
+    }
+}
+
+/* B is stored by columns: row n of it is column n of op(B). */
+static void pack_b_transposed(size_t K, size_t columns, const float *B, size_t ldb, float *packed)
+{
+    for (size_t j = 0; j < columns; j += LANES) {
+        const size_t panel = j / NR * NR, width = width_of(columns - panel), n = least(columns - j, LANES);
+        float *to = packed + K * panel + (j - panel);
+        const float *b = B + j * ldb;
+        for (size_t k = 0; k < K; k += LANES) {
+            const size_t depth = least(K - k, LANES);
+            lanes x[LANES];
+            if (n == LANES && depth == LANES) {
+                SCO_UNROLL
+                for (size_t i = 0; i < LANES; i++)
+                    x[i] = lanes_load(b + i * ldb + k);
+            } else {
+                for (size_t i = 0; i < LANES; i++)
+                    x[i] = i < n ? lanes_load_first(b + i * ldb + k, depth) : lanes_set(0.0f);
+            }
+            lanes_transpose(x);
+            for (size_t i = 0; i < depth; i++)
+                lanes_store(to + (k + i) * width, x[i]);
+        }
+    }
+}
+
+/* rows columns of a stored A into tiles of MR: packed[tile][k][MR]. */
+static void pack_a_transposed(size_t K, size_t rows, const float *A, size_t lda, float *packed)
+{
+    for (size_t k = 0; k < K; k++) {
+        const float *a = A + k * lda;
+        float *to = packed + k * MR;
+        size_t i = 0;
+        for (; rows - i >= MR; i += MR, to += K * MR)
+            SCO_UNROLL
+        for (size_t r = 0; r < MR; r++)
+            to[r] = a[i + r];
+        for (size_t r = 0; i + r < rows; r++)
+            to[r] = a[i + r];
+    }
+}
+
+/* ---- Plans -------------------------------------------------------------------------------------------------------- */
+
+enum own {
+    M_BLOCKS, /* blocks of rows, of columns, of k */
+    N_BLOCKS,
+    K_BLOCKS,
+    VECTORS, /* of tiles that read B in place; 0: B is packed */
+    PACK_A,
+    SCRATCH_A /* floats from the start of scratch to the packed strip of A */
+};
+
+/* The part-th of parts ranges of whole units of n. */
+static inline size_t cut(size_t n, size_t unit, size_t part, size_t parts)
+{
+    return least(n, parts_of(n, unit) * part / parts * unit);
+}
+
+static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
+{
+    const struct sco_gemm_shape *s = &plan->shape;
+    const struct update u = {s->alpha, s->beta, s->slope, (int)s->activation, NULL};
+    const size_t vectors = plan->own[VECTORS];
+    if (s->trans_a)
+        multiply_in_place(s->M, s->N, s->K, A, s->lda, 1, 0, B, s->ldb, C, s->ldc, vectors, bias, u);
+    else
+        multiply_in_place(s->M, s->N, s->K, A, s->lda, s->lda, 1, B, s->ldb, C, s->ldc, vectors, bias, u);
+}
+
+/* One block of k of one tile of C. */
+static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t K, const float *A, const float *B,
+                  float *C, const struct update *u, float *scratch)
+{
+    const struct sco_gemm_shape *s = &plan->shape;
+    const size_t vectors = plan->own[VECTORS];
+    if (vectors != 0 && !plan->own[PACK_A]) {
+        multiply_in_place(M, N, K, A, s->lda, s->trans_a ? 1 : s->lda, !s->trans_a, B, s->ldb, C, s->ldc, vectors,
+                          u->bias, *u);
+        return;
+    }
+    if (s->trans_b)
+        pack_b_transposed(K, N, B, s->ldb, scratch);
+    else
+        pack_b(K, N, B, s->ldb, scratch);
+    float *strip = scratch + plan->own[SCRATCH_A];
+    const size_t strip_rows = s->trans_a ? STRIP : M;
+    for (size_t i0 = 0; i0 < M; i0 += strip_rows) {
+        const size_t end = least(M, i0 + strip_rows);
+        if (s->trans_a)
+            pack_a_transposed(K, end - i0, A + i0, s->lda, strip);
+        size_t rows;
+        for (size_t i = i0; i < end; i += rows) {
+            rows = s->trans_a ? least(end - i, MR) : even_rows(end - i, MR);
+            const float *a = s->trans_a ? strip + (i - i0) * K : A + i * s->lda;
+            const size_t a_step = s->trans_a ? MR : s->lda;
+            struct update tile_update = *u;
+            for (size_t j = 0; j < N; j += NR) {
+                const size_t columns = least(N - j, NR);
+                tile_update.bias = u->bias ? u->bias + j : NULL;
+                tiles[!s->trans_a][parts_of(columns, LANES) - 1][rows - 1](
+                    K, a, a_step, scratch + K * j, width_of(columns), C + i * s->ldc + j, s->ldc, columns,
+                    &tile_update);
+            }
+        }
+    }
+}
+
+static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *args, size_t first, size_t last)
+{
+    const struct sco_gemm_shape *s = &plan->shape;
+    const size_t *own = plan->own, cells = own[M_BLOCKS] * own[N_BLOCKS];
+    const size_t a_row = s->trans_a ? 1 : s->lda, a_k = s->trans_a ? s->lda : 1;
+    const size_t b_column = s->trans_b ? s->ldb : 1, b_k = s->trans_b ? 1 : s->ldb;
+    for (size_t task = first; task < last; task++) {
+        const size_t product = task / cells, m = task % cells / own[N_BLOCKS], n = task % own[N_BLOCKS];
+        const size_t i0 = cut(s->M, MR, m, own[M_BLOCKS]), i1 = cut(s->M, MR, m + 1, own[M_BLOCKS]);
+        const size_t j0 = cut(s->N, NR, n, own[N_BLOCKS]), j1 = cut(s->N, NR, n + 1, own[N_BLOCKS]);
+        const float *A = args->A + product * s->a_step + i0 * a_row;
+        const float *B = args->B + product * s->b_step + j0 * b_column;
+        float *C = args->C + product * s->c_step + i0 * s->ldc + j0;
+        for (size_t part = 0; part < own[K_BLOCKS]; part++) {
+            const size_t k0 = s->K * part / own[K_BLOCKS], k1 = s->K * (part + 1) / own[K_BLOCKS];
+            struct update u = {s->alpha, part == 0 ? s->beta : 1.0f, 0.0f, SCO_GEMM_LINEAR, NULL};
+            if (part + 1 == own[K_BLOCKS]) {
+                u.activation = (int)s->activation;
+                u.slope = s->slope;
+                u.bias = args->bias ? args->bias + j0 : NULL;
+            }
+            block(plan, i1 - i0, j1 - j0, k1 - k0, A + k0 * a_k, B + k0 * b_k, C, &u, args->scratch);
+        }
+    }
+}
+
+/* Vectors of a tile that reads B in place: with few rows as wide as the registers allow, so that B passes by in long
+ * runs; never wider than C. */
+static size_t vectors_in_place(size_t M, size_t N)
+{
+    size_t vectors = TILE_VECTORS;
+    if (M > ROWS_OF(4))
+        for (vectors = PANEL; vectors > 1 && parts_of(M, ROWS_OF(vectors)) > 1 && M <= ROWS_OF(1);)
+            vectors--;
+    const size_t widest = parts_of(N, LANES);
+    return widest < vectors ? widest : vectors;
+}
+
+static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan *plan)
+{
+    enum {
+        IN_PLACE_ROWS = 24,             /* fewer rows do not pay for packing B */
+        IN_PLACE_FLOATS = 5 * 1024,     /* a panel of B that stays in L1 need not be packed */
+        SMALL = 64 * 64 * 64,           /* multiply-adds that are done sooner than a team has met */
+        TASK = 512 * 1024,              /* multiply-adds that are worth a task */
+        TASKS = 16,                     /* enough of them for a team */
+        LEAST_ROWS = 128, MOST_ROWS = 1024 /* of a task that packs B */
+    };
+    *plan = (struct sco_sgemm_plan){.shape = sco_sgemm_full(shape), .run = run};
+    const struct sco_gemm_shape *s = &plan->shape;
+    size_t *own = plan->own;
+    own[M_BLOCKS] = own[N_BLOCKS] = own[K_BLOCKS] = 1;
+    if (s->M == 0 || s->N == 0 || s->batch == 0)
+        return true;
+
+    const size_t vectors = vectors_in_place(s->M, s->N);
+    const bool ragged = !MASKED && s->N % LANES != 0;
+    if (!s->trans_b && !ragged && (s->M <= IN_PLACE_ROWS || s->K * vectors * LANES <= IN_PLACE_FLOATS))
+        own[VECTORS] = vectors;
+    own[PACK_A] = s->trans_a && s->M > IN_PLACE_ROWS;
+    if (own[PACK_A])
+        own[VECTORS] = 0;
+
+    const size_t products = s->M * s->N * s->K;
+    if (s->batch == 1 && products <= SMALL && own[VECTORS] != 0) {
+        plan->small = small;
+        plan->tasks = 1;
+    }
+    if (own[VECTORS] == 0 || s->K > KC)
+        own[K_BLOCKS] = s->K > KC ? parts_of(s->K, KC) : 1;
+
+    size_t rows = own[VECTORS] != 0 ? LEAST_ROWS : MOST_ROWS, columns = NC;
+    for (;;) {
+        own[M_BLOCKS] = parts_of(s->M, rows);
+        own[N_BLOCKS] = parts_of(s->N, columns);
+        const size_t tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
+        if (tasks >= TASKS || products / (own[M_BLOCKS] * own[N_BLOCKS]) <= 2 * TASK)
+            break;
+        if (rows > LEAST_ROWS && s->M > LEAST_ROWS)
+            rows /= 2;
+        else if (columns > NR && tasks < TASKS / 4)
+            columns /= 2;
+        else
+            break;
+    }
+    /* An even number divides among two, four and more. */
+    if (s->batch * own[M_BLOCKS] * own[N_BLOCKS] % 2 != 0 && products > 2 * TASK) {
+        if (parts_of(s->N, NR) > own[N_BLOCKS] && own[M_BLOCKS] % 2 == 0)
+            own[N_BLOCKS]++;
+        else if (own[N_BLOCKS] > 1 && parts_of(s->N, NR) > own[N_BLOCKS])
+            own[N_BLOCKS]++;
+        else if (parts_of(s->M, MR) > own[M_BLOCKS])
+            own[M_BLOCKS]++;
+    }
+    plan->tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
+    if (own[VECTORS] == 0) {
+        const size_t depth = parts_of(s->K, own[K_BLOCKS]);
+        const size_t widest = parts_of(parts_of(s->N, NR), own[N_BLOCKS]) * NR;
+        own[SCRATCH_A] = depth * (s->N < widest ? parts_of(s->N, LANES) * LANES : widest);
+        plan->scratch_bytes = (own[SCRATCH_A] + (own[PACK_A] ? depth * STRIP : 0)) * sizeof(float);
+    }
+    return true;
+}
+
+static void fill(struct sco_sgemm_ops *ops)
+{
+    ops->plan = plan_lanes;
+}
