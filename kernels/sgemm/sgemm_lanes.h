@@ -32,24 +32,63 @@ enum {
 /* What happens to a tile's sums. */
 struct update {
     float alpha, beta, slope;
-    int activation;
-    const float *bias; /* of the tile's first column, or NULL */
+    int activation, plain; /* plain: nothing does */
+    const float *bias;     /* of the tile's first column, or NULL */
 };
 
-SCO_INLINE lanes finish(lanes sum, const float *c, const float *bias, size_t count, const struct update *u)
+SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_ROWS][TILE_VECTORS], const float *C,
+                       size_t ldc, size_t last, const struct update *u)
 {
-    const int whole = !MASKED && count == LANES;
-    if (u->alpha != 1.0f)
-        sum = lanes_mul(lanes_set(u->alpha), sum);
-    if (u->beta != 0.0f)
-        sum = lanes_fma(lanes_set(u->beta), whole ? lanes_load(c) : lanes_load_first(c, count), sum);
-    if (bias != NULL)
-        sum = lanes_add(sum, whole ? lanes_load(bias) : lanes_load_first(bias, count));
-    if (u->activation == SCO_GEMM_RELU)
-        sum = lanes_if_negative(sum, lanes_set(0.0f), sum);
-    else if (u->activation == SCO_GEMM_LEAKY_RELU)
-        sum = lanes_if_negative(sum, lanes_mul(lanes_set(u->slope), sum), sum);
-    return sum;
+    if (u->alpha != 1.0f) {
+        const lanes alpha = lanes_set(u->alpha);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++)
+                sum[i][j] = lanes_mul(alpha, sum[i][j]);
+        }
+    }
+    if (u->beta != 0.0f) {
+        const lanes beta = lanes_set(u->beta);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++, C += ldc) {
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++) {
+                const lanes c = j + 1 < vectors ? lanes_load(C + j * LANES) : lanes_load_first(C + j * LANES, last);
+                sum[i][j] = lanes_fma(beta, c, sum[i][j]);
+            }
+        }
+    }
+    if (u->bias != NULL) {
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++) {
+            const float *b = u->bias + j * LANES;
+            const lanes bias = j + 1 < vectors ? lanes_load(b) : lanes_load_first(b, last);
+            SCO_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                sum[i][j] = lanes_add(sum[i][j], bias);
+        }
+    }
+    if (u->activation != (int)SCO_GEMM_LINEAR) {
+        const lanes slope = lanes_set(u->slope);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++) {
+                const lanes x = sum[i][j];
+                const lanes below = u->activation == (int)SCO_GEMM_RELU ? lanes_set(0.0f) : lanes_mul(slope, x);
+                sum[i][j] = lanes_if_negative(x, below, x);
+            }
+        }
+    }
+}
+
+/* Compilers give each of sixteen rows a pointer of its own, more than there are registers. Four rows off a pointer that
+ * they cannot see through are addressed by one, two and three times the stride. */
+static inline const float *kept(const float *pointer)
+{
+    __asm__("" : "+r"(pointer));
+    return pointer;
 }
 
 /* C[i][j] = update(sum over k of A[i][k] B[k][j]) for rows x columns, columns <= vectors * LANES.
@@ -66,32 +105,54 @@ SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows,
         for (size_t j = 0; j < vectors; j++)
             sum[i][j] = lanes_set(0.0f);
     }
+    const float *quad[(TILE_ROWS + 3) / 4]; /* every fourth row of A */
+    SCO_UNROLL
+    for (size_t q = 0; q < (rows + 3) / 4; q++)
+        quad[q] = A + 4 * q * (by_rows ? a_step : 1);
+    const size_t step3 = 3 * a_step;
     for (size_t k = 0; k < K; k++) {
         lanes b[TILE_VECTORS];
+        if (by_rows) {
+            SCO_UNROLL
+            for (size_t q = 0; q < (rows + 3) / 4; q++)
+                quad[q] = kept(quad[q]);
+        }
         SCO_UNROLL
         for (size_t j = 0; j < vectors; j++)
             b[j] = MASKED && j + 1 == vectors ? lanes_load_first(B + j * LANES, last) : lanes_load(B + j * LANES);
         SCO_UNROLL
         for (size_t i = 0; i < rows; i++) {
-            const lanes a = lanes_set(by_rows ? A[i * a_step] : A[i]);
+            const float *row = quad[i / 4];
+            const lanes a = lanes_set(!by_rows ? A[i] : row[i % 4 == 3 ? step3 : i % 4 * a_step]);
             SCO_UNROLL
             for (size_t j = 0; j < vectors; j++)
                 sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
         }
-        A += by_rows ? 1 : a_step;
+        if (by_rows) {
+            SCO_UNROLL
+            for (size_t q = 0; q < (rows + 3) / 4; q++)
+                quad[q]++;
+        }
+        A += a_step;
         B += b_step;
     }
-    SCO_UNROLL
-    for (size_t i = 0; i < rows; i++) {
+    const int whole = last == LANES;
+    if (!u->plain)
+        finish(rows, vectors, sum, C, ldc, last, u);
+    if (whole) {
         SCO_UNROLL
-        for (size_t j = 0; j < vectors; j++) {
-            float *c = C + i * ldc + j * LANES;
-            const size_t count = j + 1 == vectors ? last : LANES;
-            const lanes x = finish(sum[i][j], c, u->bias ? u->bias + j * LANES : NULL, count, u);
-            if (j + 1 < vectors || (!MASKED && count == LANES))
-                lanes_store(c, x);
-            else
-                lanes_store_first(c, x, count);
+        for (size_t i = 0; i < rows; i++, C += ldc) {
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++)
+                lanes_store(C + j * LANES, sum[i][j]);
+        }
+    } else {
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++, C += ldc) {
+            SCO_UNROLL
+            for (size_t j = 0; j + 1 < vectors; j++)
+                lanes_store(C + j * LANES, sum[i][j]);
+            lanes_store_first(C + (vectors - 1) * LANES, sum[i][vectors - 1], last);
         }
     }
 }
@@ -254,10 +315,22 @@ static inline size_t cut(size_t n, size_t unit, size_t part, size_t parts)
     return least(n, parts_of(n, unit) * part / parts * unit);
 }
 
+static inline struct update update_of(const struct sco_gemm_shape *s, float beta, bool last, const float *bias)
+{
+    struct update u;
+    u.alpha = s->alpha;
+    u.beta = beta;
+    u.slope = s->slope;
+    u.activation = last ? (int)s->activation : (int)SCO_GEMM_LINEAR;
+    u.bias = last ? bias : NULL;
+    u.plain = u.alpha == 1.0f && u.beta == 0.0f && u.activation == (int)SCO_GEMM_LINEAR && u.bias == NULL;
+    return u;
+}
+
 static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
 {
     const struct sco_gemm_shape *s = &plan->shape;
-    const struct update u = {s->alpha, s->beta, s->slope, (int)s->activation, NULL};
+    const struct update u = update_of(s, s->beta, true, bias);
     const size_t vectors = plan->own[VECTORS];
     if (s->trans_a)
         multiply_in_place(s->M, s->N, s->K, A, s->lda, 1, 0, B, s->ldb, C, s->ldc, vectors, bias, u);
@@ -318,12 +391,8 @@ static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *
         float *C = args->C + product * s->c_step + i0 * s->ldc + j0;
         for (size_t part = 0; part < own[K_BLOCKS]; part++) {
             const size_t k0 = s->K * part / own[K_BLOCKS], k1 = s->K * (part + 1) / own[K_BLOCKS];
-            struct update u = {s->alpha, part == 0 ? s->beta : 1.0f, 0.0f, SCO_GEMM_LINEAR, NULL};
-            if (part + 1 == own[K_BLOCKS]) {
-                u.activation = (int)s->activation;
-                u.slope = s->slope;
-                u.bias = args->bias ? args->bias + j0 : NULL;
-            }
+            const struct update u = update_of(s, part == 0 ? s->beta : 1.0f, part + 1 == own[K_BLOCKS],
+                                              args->bias ? args->bias + j0 : NULL);
             block(plan, i1 - i0, j1 - j0, k1 - k0, A + k0 * a_k, B + k0 * b_k, C, &u, args->scratch);
         }
     }
