@@ -24,10 +24,10 @@ namespace HWY_NAMESPACE
 #undef MASKED
 #if HWY_TARGET == HWY_AVX2
 #define REGISTERS 16
-enum : size_t { PANEL = 2, KC = 256, NC = 128 };
+enum : size_t { PANEL = 2, KC = 256 };
 #else
 #define REGISTERS 32
-enum : size_t { PANEL = 4, KC = 256, NC = 128 };
+enum : size_t { PANEL = 4, KC = 256 };
 #endif
 #define MASKED 0
 #include "kernels/sgemm/sgemm_lanes.h"

@@ -2,15 +2,15 @@
  * The blocked product over the lanes of the row that includes this file, which also says what it has:
  *
  *     REGISTERS     16 or 32 vector registers
- *     MASKED        1 where a masked load or store costs no more than a plain one
+ *     MASKED        1 where a masked load costs no more than a plain one
  *     PANEL         vectors in a row of a packed panel of B
- *     KC, NC        a packed block of B, KC x NC floats, stays in L2 while rows of A pass by
- *     NAME          of the row
+ *     KC            most of K that a packed panel holds: the panel stays in L2
  *
  * Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", TOMS 34, 2008, and Van Zee and van de Geijn,
- * "BLIS", TOMS 41, 2015, but for two things. Rows of A are contiguous in k, so that a tile of few rows reads them where
- * they are; only a transposed A is packed. And each task packs the block of B it needs by itself: that costs
- * 1 / (rows of the task) of the product, saves a barrier, and leaves the block in the L2 of the core that uses it. */
+ * "BLIS", TOMS 41, 2015, with less packing, since storing a packed line costs as much as the multiply-adds of ten rows:
+ * rows of A are contiguous in k, so that a tile of few rows reads them where they are, and B is packed only where its
+ * stride would make it miss caches. A panel of B is packed by each task that needs it, while it is needed: that costs
+ * 10 / (rows of the task) of the product and saves a barrier. */
 #include "kernels/sgemm/sgemm.h"
 
 /* A tile of v vectors has as many rows as accumulators fit beside the v vectors of B and a broadcast of A; one of a
@@ -26,7 +26,7 @@ enum {
     TILE_ROWS = ROWS_OF(1),
     NR = PANEL * LANES,
     MR = ROWS_OF(PANEL),
-    STRIP = 8 * MR /* rows of a transposed A packed at a time: 48 are whole cache lines of A */
+    LINE = 16 /* floats in a cache line */
 };
 
 /* What happens to a tile's sums. */
@@ -110,31 +110,48 @@ SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows,
     for (size_t q = 0; q < (rows + 3) / 4; q++)
         quad[q] = A + 4 * q * (by_rows ? a_step : 1);
     const size_t step3 = 3 * a_step;
-    for (size_t k = 0; k < K; k++) {
-        lanes b[TILE_VECTORS];
-        if (by_rows) {
-            SCO_UNROLL
-            for (size_t q = 0; q < (rows + 3) / 4; q++)
-                quad[q] = kept(quad[q]);
-        }
-        SCO_UNROLL
-        for (size_t j = 0; j < vectors; j++)
-            b[j] = MASKED && j + 1 == vectors ? lanes_load_first(B + j * LANES, last) : lanes_load(B + j * LANES);
+    if (u->beta != 0.0f && vectors == PANEL && K >= LINE) {
         SCO_UNROLL
         for (size_t i = 0; i < rows; i++) {
-            const float *row = quad[i / 4];
-            const lanes a = lanes_set(!by_rows ? A[i] : row[i % 4 == 3 ? step3 : i % 4 * a_step]);
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors * LANES; j += LINE)
+                __builtin_prefetch(C + i * ldc + j, 1, 3);
+        }
+    }
+    for (size_t k0 = 0; k0 < K; k0 += LINE) {
+        /* The rows of the next tile: their first use is otherwise a miss of L2. */
+        if (by_rows && vectors == PANEL) {
+            SCO_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
+        }
+        const size_t k1 = K - k0 < LINE ? K : k0 + LINE;
+        for (size_t k = k0; k < k1; k++) {
+            lanes b[TILE_VECTORS];
+            if (by_rows) {
+                SCO_UNROLL
+                for (size_t q = 0; q < (rows + 3) / 4; q++)
+                    quad[q] = kept(quad[q]);
+            }
             SCO_UNROLL
             for (size_t j = 0; j < vectors; j++)
-                sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
-        }
-        if (by_rows) {
+                b[j] = MASKED && j + 1 == vectors ? lanes_load_first(B + j * LANES, last) : lanes_load(B + j * LANES);
             SCO_UNROLL
-            for (size_t q = 0; q < (rows + 3) / 4; q++)
-                quad[q]++;
+            for (size_t i = 0; i < rows; i++) {
+                const float *row = quad[i / 4];
+                const lanes a = lanes_set(!by_rows ? A[i] : row[i % 4 == 3 ? step3 : i % 4 * a_step]);
+                SCO_UNROLL
+                for (size_t j = 0; j < vectors; j++)
+                    sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
+            }
+            if (by_rows) {
+                SCO_UNROLL
+                for (size_t q = 0; q < (rows + 3) / 4; q++)
+                    quad[q]++;
+            }
+            A += a_step;
+            B += b_step;
         }
-        A += a_step;
-        B += b_step;
     }
     const int whole = last == LANES;
     if (!u->plain)
@@ -213,20 +230,82 @@ static inline size_t even_rows(size_t left, size_t most)
 
 static const size_t most_rows[TILE_VECTORS] = {ROWS_OF(1), ROWS_OF(2), ROWS_OF(3), ROWS_OF(4)};
 
-/* Everything where it lies: each panel of B passes all rows of A while it is in L1. */
-SCO_INLINE void multiply_in_place(size_t M, size_t N, size_t K, const float *A, size_t a_step, size_t a_row,
-                                  int by_rows, const float *B, size_t ldb, float *C, size_t ldc, size_t vectors,
-                                  const float *bias, struct update u)
+/* Where a product finds op(A): rows a_row apart, contiguous in k (by_rows); columns a_step apart, contiguous in i; or
+ * packed tile by tile (a_step 0, a_row K). */
+struct left {
+    const float *A;
+    size_t row, step;
+    int by_rows;
+};
+
+/* Each panel of B passes all rows of A while it is in L1 or L2. u->bias is that of column 0. */
+SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step, float *C, size_t ldc,
+                         size_t vectors, const struct update *update)
 {
+    struct update u = *update;
     for (size_t j = 0; j < N; j += vectors * LANES) {
         const size_t columns = least(N - j, vectors * LANES), v = parts_of(columns, LANES);
-        u.bias = bias ? bias + j : NULL;
+        u.bias = update->bias ? update->bias + j : NULL;
         size_t rows;
         for (size_t i = 0; i < M; i += rows) {
             rows = even_rows(M - i, most_rows[vectors - 1]);
-            tiles[by_rows][v - 1][rows - 1](K, A + i * a_row, a_step, B + j, ldb, C + i * ldc + j, ldc, columns, &u);
+            tiles[a.by_rows][v - 1][rows - 1](K, a.A + i * a.row, a.step != 0 ? a.step : rows, B + j, b_step,
+                                              C + i * ldc + j, ldc, columns, &u);
         }
     }
+}
+
+/* ---- Columns that do not fill a vector ------------------------------------------------------------------------- */
+
+/* One column of C along k: with one or two columns past whole vectors, a vector of them would be nearly empty.
+ * A by rows, b contiguous; the sum has sixteen interleaved parts. */
+SCO_INLINE void dot_rows(const size_t rows, size_t K, const float *A, size_t lda, const float *b, float *C, size_t ldc,
+                         const struct update *u)
+{
+    enum { PARTS = 16 / LANES };
+    lanes sum[8][PARTS];
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++)
+        for (size_t p = 0; p < PARTS; p++)
+            sum[i][p] = lanes_set(0.0f);
+    size_t k = 0;
+    for (; K - k >= 16; k += 16) {
+        SCO_UNROLL
+        for (size_t p = 0; p < PARTS; p++) {
+            const lanes x = lanes_load(b + k + p * LANES);
+            SCO_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                sum[i][p] = lanes_fma(lanes_load(A + i * lda + k + p * LANES), x, sum[i][p]);
+        }
+    }
+    for (size_t p = 0; k < K; p++, k += LANES) {
+        const size_t count = least(K - k, LANES);
+        const lanes x = lanes_load_first(b + k, count);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            sum[i][p] = lanes_fma(lanes_load_first(A + i * lda + k, count), x, sum[i][p]);
+    }
+    for (size_t i = 0; i < rows; i++, C += ldc) {
+        float x = u->alpha * lanes_fold16(sum[i]);
+        if (u->beta != 0.0f)
+            x += u->beta * *C;
+        if (u->bias != NULL)
+            x += *u->bias;
+        if (u->activation != (int)SCO_GEMM_LINEAR && x < 0.0f)
+            x = u->activation == (int)SCO_GEMM_RELU ? 0.0f : u->slope * x;
+        *C = x;
+    }
+}
+
+static void dot_column(size_t M, size_t K, const float *A, size_t lda, const float *b, float *C, size_t ldc,
+                       const struct update *u)
+{
+    enum { ROWS = REGISTERS == 32 && LANES == 16 ? 8 : 4 };
+    size_t i = 0;
+    for (; M - i >= ROWS; i += ROWS)
+        dot_rows(ROWS, K, A + i * lda, lda, b, C + i * ldc, ldc, u);
+    for (; i < M; i++)
+        dot_rows(1, K, A + i * lda, lda, b, C + i * ldc, ldc, u);
 }
 
 /* ---- Packing ------------------------------------------------------------------------------------------------------ */
@@ -282,34 +361,42 @@ static void pack_b_transposed(size_t K, size_t columns, const float *B, size_t l
     }
 }
 
-/* rows columns of a stored A into tiles of MR: packed[tile][k][MR]. */
-static void pack_a_transposed(size_t K, size_t rows, const float *A, size_t lda, float *packed)
+/* rows columns of a stored A, tile by tile as multiply() walks them: packed[tile][k][rows of the tile]. */
+static void pack_a_transposed(size_t M, size_t K, const float *A, size_t lda, float *packed)
 {
-    for (size_t k = 0; k < K; k++) {
-        const float *a = A + k * lda;
-        float *to = packed + k * MR;
-        size_t i = 0;
-        for (; rows - i >= MR; i += MR, to += K * MR)
-            SCO_UNROLL
-        for (size_t r = 0; r < MR; r++)
-            to[r] = a[i + r];
-        for (size_t r = 0; i + r < rows; r++)
-            to[r] = a[i + r];
+    size_t rows;
+    for (size_t i = 0; i < M; i += rows) {
+        rows = even_rows(M - i, MR);
+        float *to = packed + i * K;
+        const float *a = A + i;
+        if (rows == MR) {
+            for (size_t k = 0; k < K; k++, to += MR, a += lda)
+                memcpy(to, a, MR * sizeof *a);
+        } else {
+            for (size_t k = 0; k < K; k++, to += rows, a += lda)
+                for (size_t r = 0; r < rows; r++)
+                    to[r] = a[r];
+        }
     }
 }
 
 /* ---- Plans -------------------------------------------------------------------------------------------------------- */
 
+#ifndef PFC
+#define PFC 1
+#endif
 enum own {
     M_BLOCKS, /* blocks of rows, of columns, of k */
     N_BLOCKS,
     K_BLOCKS,
-    VECTORS, /* of tiles that read B in place; 0: B is packed */
     PACK_A,
-    SCRATCH_A /* floats from the start of scratch to the packed strip of A */
+    PACK_B,
+    VECTORS,  /* of a tile */
+    DOTS,     /* last columns that are done one by one */
+    SCRATCH_A /* floats from the start of scratch to the packed A */
 };
 
-/* The part-th of parts ranges of whole units of n. */
+/* Start of the part-th of parts ranges of whole units of n. */
 static inline size_t cut(size_t n, size_t unit, size_t part, size_t parts)
 {
     return least(n, parts_of(n, unit) * part / parts * unit);
@@ -327,52 +414,57 @@ static inline struct update update_of(const struct sco_gemm_shape *s, float beta
     return u;
 }
 
+static inline struct left left_of(const struct sco_gemm_shape *s, const float *A)
+{
+    struct left a;
+    a.A = A;
+    a.by_rows = !s->trans_a;
+    a.row = s->trans_a ? 1 : s->lda;
+    a.step = s->lda;
+    return a;
+}
+
 static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
 {
     const struct sco_gemm_shape *s = &plan->shape;
     const struct update u = update_of(s, s->beta, true, bias);
-    const size_t vectors = plan->own[VECTORS];
-    if (s->trans_a)
-        multiply_in_place(s->M, s->N, s->K, A, s->lda, 1, 0, B, s->ldb, C, s->ldc, vectors, bias, u);
-    else
-        multiply_in_place(s->M, s->N, s->K, A, s->lda, s->lda, 1, B, s->ldb, C, s->ldc, vectors, bias, u);
+    multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &u);
 }
 
 /* One block of k of one tile of C. */
 static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t K, const float *A, const float *B,
-                  float *C, const struct update *u, float *scratch)
+                  float *C, const struct update *u, float *scratch, bool last_columns)
 {
     const struct sco_gemm_shape *s = &plan->shape;
-    const size_t vectors = plan->own[VECTORS];
-    if (vectors != 0 && !plan->own[PACK_A]) {
-        multiply_in_place(M, N, K, A, s->lda, s->trans_a ? 1 : s->lda, !s->trans_a, B, s->ldb, C, s->ldc, vectors,
-                          u->bias, *u);
-        return;
+    const size_t *own = plan->own, dots = last_columns ? own[DOTS] : 0, whole = N - dots;
+    struct left a = left_of(s, A);
+    if (own[PACK_A]) {
+        a.A = scratch + own[SCRATCH_A];
+        a.row = K;
+        a.step = 0;
+        pack_a_transposed(M, K, A, s->lda, scratch + own[SCRATCH_A]);
     }
-    if (s->trans_b)
-        pack_b_transposed(K, N, B, s->ldb, scratch);
-    else
-        pack_b(K, N, B, s->ldb, scratch);
-    float *strip = scratch + plan->own[SCRATCH_A];
-    const size_t strip_rows = s->trans_a ? STRIP : M;
-    for (size_t i0 = 0; i0 < M; i0 += strip_rows) {
-        const size_t end = least(M, i0 + strip_rows);
-        if (s->trans_a)
-            pack_a_transposed(K, end - i0, A + i0, s->lda, strip);
-        size_t rows;
-        for (size_t i = i0; i < end; i += rows) {
-            rows = s->trans_a ? least(end - i, MR) : even_rows(end - i, MR);
-            const float *a = s->trans_a ? strip + (i - i0) * K : A + i * s->lda;
-            const size_t a_step = s->trans_a ? MR : s->lda;
-            struct update tile_update = *u;
-            for (size_t j = 0; j < N; j += NR) {
-                const size_t columns = least(N - j, NR);
-                tile_update.bias = u->bias ? u->bias + j : NULL;
-                tiles[!s->trans_a][parts_of(columns, LANES) - 1][rows - 1](
-                    K, a, a_step, scratch + K * j, width_of(columns), C + i * s->ldc + j, s->ldc, columns,
-                    &tile_update);
-            }
+    if (!own[PACK_B])
+        multiply(M, whole, K, a, B, s->ldb, C, s->ldc, own[VECTORS], u);
+    struct update panel = *u;
+    for (size_t j = 0; own[PACK_B] && j < whole; j += NR) {
+        const size_t columns = least(whole - j, NR);
+        if (s->trans_b)
+            pack_b_transposed(K, columns, B + j * s->ldb, s->ldb, scratch);
+        else
+            pack_b(K, columns, B + j, s->ldb, scratch);
+        panel.bias = u->bias ? u->bias + j : NULL;
+        multiply(M, columns, K, a, scratch, width_of(columns), C + j, s->ldc, PANEL, &panel);
+    }
+    for (size_t j = whole; j < N; j++) {
+        const float *column = B + j * s->ldb;
+        if (!s->trans_b) {
+            for (size_t k = 0; k < K; k++)
+                scratch[k] = B[k * s->ldb + j];
+            column = scratch;
         }
+        panel.bias = u->bias ? u->bias + j : NULL;
+        dot_column(M, K, A, s->lda, column, C + j, s->ldc, &panel);
     }
 }
 
@@ -393,86 +485,88 @@ static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *
             const size_t k0 = s->K * part / own[K_BLOCKS], k1 = s->K * (part + 1) / own[K_BLOCKS];
             const struct update u = update_of(s, part == 0 ? s->beta : 1.0f, part + 1 == own[K_BLOCKS],
                                               args->bias ? args->bias + j0 : NULL);
-            block(plan, i1 - i0, j1 - j0, k1 - k0, A + k0 * a_k, B + k0 * b_k, C, &u, args->scratch);
+            block(plan, i1 - i0, j1 - j0, k1 - k0, A + k0 * a_k, B + k0 * b_k, C, &u, args->scratch, j1 == s->N);
         }
     }
 }
 
-/* Vectors of a tile that reads B in place: with few rows as wide as the registers allow, so that B passes by in long
- * runs; never wider than C. */
+/* Vectors of a tile that reads B in place: few rows, and tiles as wide as the registers allow, so that B passes by in
+ * long runs; never wider than C. */
 static size_t vectors_in_place(size_t M, size_t N)
 {
-    size_t vectors = TILE_VECTORS;
-    if (M > ROWS_OF(4))
-        for (vectors = PANEL; vectors > 1 && parts_of(M, ROWS_OF(vectors)) > 1 && M <= ROWS_OF(1);)
+    size_t vectors = PANEL;
+    if (M <= ROWS_OF(4))
+        vectors = TILE_VECTORS;
+    else if (M <= ROWS_OF(1))
+        while (vectors > 1 && M > ROWS_OF(vectors))
             vectors--;
-    const size_t widest = parts_of(N, LANES);
-    return widest < vectors ? widest : vectors;
+    return least(vectors, parts_of(N, LANES));
 }
 
 static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan *plan)
 {
     enum {
-        IN_PLACE_ROWS = 24,             /* fewer rows do not pay for packing B */
-        IN_PLACE_FLOATS = 5 * 1024,     /* a panel of B that stays in L1 need not be packed */
-        SMALL = 64 * 64 * 64,           /* multiply-adds that are done sooner than a team has met */
-        TASK = 512 * 1024,              /* multiply-adds that are worth a task */
-        TASKS = 16,                     /* enough of them for a team */
-        LEAST_ROWS = 128, MOST_ROWS = 1024 /* of a task that packs B */
+        FEW_ROWS = 24,                 /* do not pay for packing the other operand */
+        L2_FLOATS = 128 * 1024,        /* of a stored block that stays in L2 whatever its stride */
+        L1_FLOATS = 5 * 1024,          /* of a panel that stays in L1 */
+        SMALL = 64 * 64 * 64,          /* multiply-adds that are done sooner than a team has met */
+        TASK = 512 * 1024,             /* multiply-adds that are worth a task */
+        TASKS = 16,                    /* enough of them for a team */
+        LEAST_ROWS = 128,              /* of a task that packs B */
+        MOST_ROWS = 1024,              /* of a task: its A stays in L3 while panels of B pass */
+        MOST_PACKED_ROWS = 192         /* its packed A stays in L2 */
     };
-    *plan = (struct sco_sgemm_plan){.shape = sco_sgemm_full(shape), .run = run};
+    struct sco_sgemm_plan empty = {0};
+    *plan = empty;
+    plan->shape = sco_sgemm_full(shape);
+    plan->run = run;
     const struct sco_gemm_shape *s = &plan->shape;
     size_t *own = plan->own;
     own[M_BLOCKS] = own[N_BLOCKS] = own[K_BLOCKS] = 1;
     if (s->M == 0 || s->N == 0 || s->batch == 0)
         return true;
 
+    const size_t tail = s->N % LANES;
+    if (!s->trans_a && tail != 0 && tail <= 2 && s->K >= 64 && (LANES > 4 || s->N == 1))
+        own[DOTS] = tail;
+    own[K_BLOCKS] = s->K > KC ? parts_of(s->K, KC) : 1;
+    const size_t depth = parts_of(s->K, own[K_BLOCKS]);
     const size_t vectors = vectors_in_place(s->M, s->N);
-    const bool ragged = !MASKED && s->N % LANES != 0;
-    if (!s->trans_b && !ragged && (s->M <= IN_PLACE_ROWS || s->K * vectors * LANES <= IN_PLACE_FLOATS))
-        own[VECTORS] = vectors;
-    own[PACK_A] = s->trans_a && s->M > IN_PLACE_ROWS;
-    if (own[PACK_A])
-        own[VECTORS] = 0;
+    const bool ragged = !MASKED && (s->N - own[DOTS]) % LANES != 0;
+    own[PACK_B] = s->trans_b || ragged ||
+                  (s->M > FEW_ROWS && depth * vectors * LANES > L1_FLOATS && depth * s->ldb > L2_FLOATS);
+    own[PACK_A] = s->trans_a && s->N > FEW_ROWS && s->M > ROWS_OF(1) && depth * s->lda > L2_FLOATS;
+    own[VECTORS] = own[PACK_A] || own[PACK_B] ? (size_t)PANEL : vectors;
 
     const size_t products = s->M * s->N * s->K;
-    if (s->batch == 1 && products <= SMALL && own[VECTORS] != 0) {
+    if (s->batch == 1 && products <= SMALL && !own[PACK_A] && !own[PACK_B] && own[DOTS] == 0 && own[K_BLOCKS] == 1) {
         plan->small = small;
         plan->tasks = 1;
     }
-    if (own[VECTORS] == 0 || s->K > KC)
-        own[K_BLOCKS] = s->K > KC ? parts_of(s->K, KC) : 1;
 
-    size_t rows = own[VECTORS] != 0 ? LEAST_ROWS : MOST_ROWS, columns = NC;
-    for (;;) {
-        own[M_BLOCKS] = parts_of(s->M, rows);
-        own[N_BLOCKS] = parts_of(s->N, columns);
-        const size_t tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
-        if (tasks >= TASKS || products / (own[M_BLOCKS] * own[N_BLOCKS]) <= 2 * TASK)
-            break;
-        if (rows > LEAST_ROWS && s->M > LEAST_ROWS)
-            rows /= 2;
-        else if (columns > NR && tasks < TASKS / 4)
-            columns /= 2;
+    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_B] ? LEAST_ROWS : 8 * MR;
+    own[M_BLOCKS] = parts_of(s->M, own[PACK_A] ? MOST_PACKED_ROWS : own[PACK_B] ? MOST_ROWS : LEAST_ROWS);
+    while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < TASKS &&
+           products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
+        if (own[N_BLOCKS] < panels)
+            own[N_BLOCKS] = least(panels, 2 * own[N_BLOCKS]);
+        else if (s->M / (2 * own[M_BLOCKS]) >= least_rows)
+            own[M_BLOCKS] *= 2;
         else
             break;
     }
-    /* An even number divides among two, four and more. */
-    if (s->batch * own[M_BLOCKS] * own[N_BLOCKS] % 2 != 0 && products > 2 * TASK) {
-        if (parts_of(s->N, NR) > own[N_BLOCKS] && own[M_BLOCKS] % 2 == 0)
-            own[N_BLOCKS]++;
-        else if (own[N_BLOCKS] > 1 && parts_of(s->N, NR) > own[N_BLOCKS])
-            own[N_BLOCKS]++;
-        else if (parts_of(s->M, MR) > own[M_BLOCKS])
-            own[M_BLOCKS]++;
-    }
     plan->tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
-    if (own[VECTORS] == 0) {
-        const size_t depth = parts_of(s->K, own[K_BLOCKS]);
-        const size_t widest = parts_of(parts_of(s->N, NR), own[N_BLOCKS]) * NR;
-        own[SCRATCH_A] = depth * (s->N < widest ? parts_of(s->N, LANES) * LANES : widest);
-        plan->scratch_bytes = (own[SCRATCH_A] + (own[PACK_A] ? depth * STRIP : 0)) * sizeof(float);
+    if (plan->tasks % 2 != 0 && products > 2 * TASK) { /* an even number divides among two, four, eight */
+        if (own[N_BLOCKS] % 2 != 0 && own[N_BLOCKS] < panels)
+            own[N_BLOCKS]++;
+        else if (own[M_BLOCKS] < parts_of(s->M, MR))
+            own[M_BLOCKS]++;
+        plan->tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
     }
+    own[SCRATCH_A] = own[PACK_B] ? depth * width_of(s->N) : own[DOTS] != 0 ? depth : 0;
+    plan->scratch_bytes = own[SCRATCH_A] * sizeof(float);
+    if (own[PACK_A])
+        plan->scratch_bytes += depth * parts_of(parts_of(s->M, MR), own[M_BLOCKS]) * MR * sizeof(float);
     return true;
 }
 
