@@ -26,7 +26,8 @@ enum {
     TILE_ROWS = ROWS_OF(1),
     NR = PANEL * LANES,
     MR = ROWS_OF(PANEL),
-    LINE = 16 /* floats in a cache line */
+    LINE = 16,      /* floats in a cache line */
+    STRIP = 3 * LINE /* columns of a packed strip of a transposed A: whole tiles and whole lines */
 };
 
 /* What happens to a tile's sums. */
@@ -221,6 +222,12 @@ static inline size_t parts_of(size_t n, size_t part)
     return (n + part - 1) / part;
 }
 
+/* Floats in a row of a packed panel. */
+static inline size_t width_of(size_t columns)
+{
+    return parts_of(columns, LANES) * LANES;
+}
+
 /* Rows of the next tile when left are left: as even as they get, since a short tile has too few accumulators to hide the
  * latency of the multiply-add. */
 static inline size_t even_rows(size_t left, size_t most)
@@ -230,12 +237,13 @@ static inline size_t even_rows(size_t left, size_t most)
 
 static const size_t most_rows[TILE_VECTORS] = {ROWS_OF(1), ROWS_OF(2), ROWS_OF(3), ROWS_OF(4)};
 
-/* Where a product finds op(A): rows a_row apart, contiguous in k (by_rows); columns a_step apart, contiguous in i; or
- * packed tile by tile (a_step 0, a_row K). */
+/* Where a product finds op(A): rows `row` apart, contiguous in k (by_rows), or columns `step` apart, contiguous in i. A
+ * packed A comes in strips of some rows, `strip` floats of A a row. */
 struct left {
     const float *A;
     size_t row, step;
     int by_rows;
+    size_t strip_rows, strip;
 };
 
 /* Each panel of B passes all rows of A while it is in L1 or L2. u->bias is that of column 0. */
@@ -246,11 +254,16 @@ SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const floa
     for (size_t j = 0; j < N; j += vectors * LANES) {
         const size_t columns = least(N - j, vectors * LANES), v = parts_of(columns, LANES);
         u.bias = update->bias ? update->bias + j : NULL;
-        size_t rows;
-        for (size_t i = 0; i < M; i += rows) {
-            rows = even_rows(M - i, most_rows[vectors - 1]);
-            tiles[a.by_rows][v - 1][rows - 1](K, a.A + i * a.row, a.step != 0 ? a.step : rows, B + j, b_step,
-                                              C + i * ldc + j, ldc, columns, &u);
+        for (size_t i0 = 0; i0 < M; i0 += a.strip_rows) {
+            const size_t end = least(M - i0, a.strip_rows);
+            const float *A = a.A + i0 * a.strip;
+            const size_t a_step = a.strip != 0 ? width_of(end) : a.step;
+            size_t rows;
+            for (size_t i = 0; i < end; i += rows) {
+                rows = even_rows(end - i, most_rows[vectors - 1]);
+                tiles[a.by_rows][v - 1][rows - 1](K, A + i * a.row, a_step, B + j, b_step, C + (i0 + i) * ldc + j, ldc,
+                                                  columns, &u);
+            }
         }
     }
 }
@@ -310,38 +323,33 @@ static void dot_column(size_t M, size_t K, const float *A, size_t lda, const flo
 
 /* ---- Packing ------------------------------------------------------------------------------------------------------ */
 
-/* Floats from one packed panel of B to the next; the last is as narrow as its columns allow. */
-static inline size_t width_of(size_t columns)
+/* Copies a panel: to[k][width_of(columns)], zeros past the columns. */
+static void pack(size_t K, size_t columns, const float *from, size_t ld, float *to)
 {
-    return parts_of(least(columns, NR), LANES) * LANES;
-}
-
-static void pack_b(size_t K, size_t columns, const float *B, size_t ldb, float *packed)
-{
-    for (size_t k = 0; k < K; k++) {
-        const float *b = B + k * ldb;
-        float *to = packed + k * NR;
-        size_t j = 0;
-        for (; columns - j >= NR; j += NR, to += K * NR)
+    const size_t whole = columns / LANES * LANES, rest = columns - whole;
+    for (size_t k = 0; k < K; k++, from += ld) {
+        if (whole == NR) {
             SCO_UNROLL
-        for (size_t v = 0; v < PANEL; v++)
-            lanes_store(to + v * LANES, lanes_load(b + j + v * LANES));
-        if (j == columns)
-            continue;
-        to = packed + K * j + k * width_of(columns - j);
-        for (; columns - j >= LANES; j += LANES, to += LANES)
-            lanes_store(to, lanes_load(b + j));
-        if (j < columns)
-            lanes_store(to, lanes_load_first(b + j, columns - j));
+            for (size_t v = 0; v < PANEL; v++)
+                lanes_store(to + v * LANES, lanes_load(from + v * LANES));
+        } else {
+            for (size_t j = 0; j < whole; j += LANES)
+                lanes_store(to + j, lanes_load(from + j));
+        }
+        to += whole;
+        if (rest != 0) {
+            lanes_store(to, lanes_load_first(from + whole, rest));
+            to += LANES;
+        }
     }
 }
 
 /* B is stored by columns: row n of it is column n of op(B). */
-static void pack_b_transposed(size_t K, size_t columns, const float *B, size_t ldb, float *packed)
+static void pack_transposed(size_t K, size_t columns, const float *B, size_t ldb, float *to)
 {
+    const size_t width = width_of(columns);
     for (size_t j = 0; j < columns; j += LANES) {
-        const size_t panel = j / NR * NR, width = width_of(columns - panel), n = least(columns - j, LANES);
-        float *to = packed + K * panel + (j - panel);
+        const size_t n = least(columns - j, LANES);
         const float *b = B + j * ldb;
         for (size_t k = 0; k < K; k += LANES) {
             const size_t depth = least(K - k, LANES);
@@ -355,27 +363,14 @@ static void pack_b_transposed(size_t K, size_t columns, const float *B, size_t l
                     x[i] = i < n ? lanes_load_first(b + i * ldb + k, depth) : lanes_set(0.0f);
             }
             lanes_transpose(x);
-            for (size_t i = 0; i < depth; i++)
-                lanes_store(to + (k + i) * width, x[i]);
-        }
-    }
-}
-
-/* rows columns of a stored A, tile by tile as multiply() walks them: packed[tile][k][rows of the tile]. */
-static void pack_a_transposed(size_t M, size_t K, const float *A, size_t lda, float *packed)
-{
-    size_t rows;
-    for (size_t i = 0; i < M; i += rows) {
-        rows = even_rows(M - i, MR);
-        float *to = packed + i * K;
-        const float *a = A + i;
-        if (rows == MR) {
-            for (size_t k = 0; k < K; k++, to += MR, a += lda)
-                memcpy(to, a, MR * sizeof *a);
-        } else {
-            for (size_t k = 0; k < K; k++, to += rows, a += lda)
-                for (size_t r = 0; r < rows; r++)
-                    to[r] = a[r];
+            if (depth == LANES) {
+                SCO_UNROLL
+                for (size_t i = 0; i < LANES; i++)
+                    lanes_store(to + (k + i) * width + j, x[i]);
+            } else {
+                for (size_t i = 0; i < depth; i++)
+                    lanes_store(to + (k + i) * width + j, x[i]);
+            }
         }
     }
 }
@@ -421,6 +416,8 @@ static inline struct left left_of(const struct sco_gemm_shape *s, const float *A
     a.by_rows = !s->trans_a;
     a.row = s->trans_a ? 1 : s->lda;
     a.step = s->lda;
+    a.strip_rows = s->M;
+    a.strip = 0;
     return a;
 }
 
@@ -439,10 +436,12 @@ static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t 
     const size_t *own = plan->own, dots = last_columns ? own[DOTS] : 0, whole = N - dots;
     struct left a = left_of(s, A);
     if (own[PACK_A]) {
-        a.A = scratch + own[SCRATCH_A];
-        a.row = K;
-        a.step = 0;
-        pack_a_transposed(M, K, A, s->lda, scratch + own[SCRATCH_A]);
+        float *strips = scratch + own[SCRATCH_A];
+        a.A = strips;
+        a.strip_rows = STRIP;
+        a.strip = K;
+        for (size_t i = 0; i < M; i += STRIP)
+            pack(K, least(M - i, STRIP), A + i, s->lda, strips + i * K);
     }
     if (!own[PACK_B])
         multiply(M, whole, K, a, B, s->ldb, C, s->ldc, own[VECTORS], u);
@@ -450,9 +449,9 @@ static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t 
     for (size_t j = 0; own[PACK_B] && j < whole; j += NR) {
         const size_t columns = least(whole - j, NR);
         if (s->trans_b)
-            pack_b_transposed(K, columns, B + j * s->ldb, s->ldb, scratch);
+            pack_transposed(K, columns, B + j * s->ldb, s->ldb, scratch);
         else
-            pack_b(K, columns, B + j, s->ldb, scratch);
+            pack(K, columns, B + j, s->ldb, scratch);
         panel.bias = u->bias ? u->bias + j : NULL;
         multiply(M, columns, K, a, scratch, width_of(columns), C + j, s->ldc, PANEL, &panel);
     }
@@ -507,6 +506,7 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
 {
     enum {
         FEW_ROWS = 24,                 /* do not pay for packing the other operand */
+        SOME_ROWS = 96,                /* pay for it less than for a panel half as deep */
         L2_FLOATS = 128 * 1024,        /* of a stored block that stays in L2 whatever its stride */
         L1_FLOATS = 5 * 1024,          /* of a panel that stays in L1 */
         SMALL = 64 * 64 * 64,          /* multiply-adds that are done sooner than a team has met */
@@ -514,7 +514,7 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         TASKS = 16,                    /* enough of them for a team */
         LEAST_ROWS = 128,              /* of a task that packs B */
         MOST_ROWS = 1024,              /* of a task: its A stays in L3 while panels of B pass */
-        MOST_PACKED_ROWS = 192         /* its packed A stays in L2 */
+        MOST_PACKED_ROWS = 256         /* its packed A stays in L2 */
     };
     struct sco_sgemm_plan empty = {0};
     *plan = empty;
@@ -529,13 +529,20 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     const size_t tail = s->N % LANES;
     if (!s->trans_a && tail != 0 && tail <= 2 && s->K >= 64 && (LANES > 4 || s->N == 1))
         own[DOTS] = tail;
-    own[K_BLOCKS] = s->K > KC ? parts_of(s->K, KC) : 1;
-    const size_t depth = parts_of(s->K, own[K_BLOCKS]);
     const size_t vectors = vectors_in_place(s->M, s->N);
     const bool ragged = !MASKED && (s->N - own[DOTS]) % LANES != 0;
-    own[PACK_B] = s->trans_b || ragged ||
-                  (s->M > FEW_ROWS && depth * vectors * LANES > L1_FLOATS && depth * s->ldb > L2_FLOATS);
-    own[PACK_A] = s->trans_a && s->N > FEW_ROWS && s->M > ROWS_OF(1) && depth * s->lda > L2_FLOATS;
+    size_t depth = KC;
+    own[PACK_B] = s->trans_b || ragged;
+    if (!own[PACK_B] && s->M > FEW_ROWS && s->K * vectors * LANES > L1_FLOATS &&
+        least(s->K, depth) * s->ldb > L2_FLOATS) {
+        if (s->M <= SOME_ROWS)
+            depth = KC / 2;
+        else
+            own[PACK_B] = 1;
+    }
+    own[PACK_A] = s->trans_a && s->N > FEW_ROWS && s->M > ROWS_OF(1) && s->K * s->lda > L1_FLOATS;
+    own[K_BLOCKS] = s->K > depth ? parts_of(s->K, depth) : 1;
+    depth = parts_of(s->K, own[K_BLOCKS]);
     own[VECTORS] = own[PACK_A] || own[PACK_B] ? (size_t)PANEL : vectors;
 
     const size_t products = s->M * s->N * s->K;
@@ -544,13 +551,15 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         plan->tasks = 1;
     }
 
-    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_B] ? LEAST_ROWS : 8 * MR;
+    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_B] ? LEAST_ROWS : STRIP;
+    const size_t wanted = own[PACK_A] ? TASKS / 2 : TASKS;
     own[M_BLOCKS] = parts_of(s->M, own[PACK_A] ? MOST_PACKED_ROWS : own[PACK_B] ? MOST_ROWS : LEAST_ROWS);
-    while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < TASKS &&
+    while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < wanted &&
            products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
-        if (own[N_BLOCKS] < panels)
+        const bool rows = s->M / (2 * own[M_BLOCKS]) >= least_rows, columns = own[N_BLOCKS] < panels;
+        if (columns && !(own[PACK_A] && rows && (!own[PACK_B] || s->M / own[M_BLOCKS] > s->N / own[N_BLOCKS])))
             own[N_BLOCKS] = least(panels, 2 * own[N_BLOCKS]);
-        else if (s->M / (2 * own[M_BLOCKS]) >= least_rows)
+        else if (rows)
             own[M_BLOCKS] *= 2;
         else
             break;
@@ -563,10 +572,10 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
             own[M_BLOCKS]++;
         plan->tasks = s->batch * own[M_BLOCKS] * own[N_BLOCKS];
     }
-    own[SCRATCH_A] = own[PACK_B] ? depth * width_of(s->N) : own[DOTS] != 0 ? depth : 0;
+    own[SCRATCH_A] = own[PACK_B] ? depth * width_of(least(s->N, NR)) : own[DOTS] != 0 ? depth : 0;
     plan->scratch_bytes = own[SCRATCH_A] * sizeof(float);
     if (own[PACK_A])
-        plan->scratch_bytes += depth * parts_of(parts_of(s->M, MR), own[M_BLOCKS]) * MR * sizeof(float);
+        plan->scratch_bytes += depth * width_of(parts_of(parts_of(s->M, MR), own[M_BLOCKS]) * MR) * sizeof(float);
     return true;
 }
 
