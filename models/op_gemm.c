@@ -19,7 +19,8 @@ struct sco_gemm {
 };
 
 /* rows x width at stride, step apart, batch times: the count of floats must fit an address. */
-static enum sco_status check_matrix(const char *name, size_t rows, size_t width, size_t stride, size_t step, size_t batch)
+static enum sco_status check_matrix(const char *name, size_t rows, size_t width, size_t stride, size_t step,
+                                    size_t batch)
 {
     if (stride != 0 && stride < width)
         return sco_fail(SCO_SHAPE, "gemm: rows of %s hold %zu floats and are ld%c = %zu apart; give at least %zu, or 0",
@@ -28,8 +29,8 @@ static enum sco_status check_matrix(const char *name, size_t rows, size_t width,
     if (__builtin_mul_overflow(rows, stride != 0 ? stride : width, &floats) ||
         __builtin_mul_overflow(step, batch, &steps) || __builtin_add_overflow(floats, steps, &floats) ||
         floats > PTRDIFF_MAX / sizeof(float))
-        return sco_fail(SCO_SHAPE, "gemm: %s of %zu x %zu floats, %zu times, exceeds the address space", name, rows, width,
-                        batch);
+        return sco_fail(SCO_SHAPE, "gemm: %s of %zu x %zu floats, %zu times, exceeds the address space", name, rows,
+                        width, batch);
     return SCO_OK;
 }
 
@@ -44,10 +45,11 @@ static enum sco_status check_shape(const struct sco_gemm_shape *shape)
         (status = check_matrix("C", s.M, s.N, shape->ldc, s.c_step, s.batch)) != SCO_OK)
         return status;
     if (s.batch > 1 && s.M > 0 && s.N > 0 && s.c_step < (s.M - 1) * s.ldc + s.N)
-        return sco_fail(SCO_SHAPE, "gemm: products of the batch overlap in C: c_step = %zu, give at least %zu", s.c_step,
-                        (s.M - 1) * s.ldc + s.N);
+        return sco_fail(SCO_SHAPE, "gemm: products of the batch overlap in C: c_step = %zu, give at least %zu",
+                        s.c_step, (s.M - 1) * s.ldc + s.N);
     if (s.activation < SCO_GEMM_LINEAR || s.activation > SCO_GEMM_LEAKY_RELU)
-        return sco_fail(SCO_INVALID, "gemm: activation %d; possible: 0 linear, 1 relu, 2 leaky relu", (int)s.activation);
+        return sco_fail(SCO_INVALID, "gemm: activation %d; possible: 0 linear, 1 relu, 2 leaky relu",
+                        (int)s.activation);
     return SCO_OK;
 }
 
@@ -106,13 +108,10 @@ static void tasks(size_t phase, size_t first, size_t last, size_t rank, void *ar
     job->gemm->plan.run(&job->gemm->plan, &args, first, last);
 }
 
-static enum sco_status refuse(const struct sco_gemm *gemm, const void *A, const void *B, const void *C, const void *bias)
+static enum sco_status refuse(const struct sco_gemm *gemm, const void *A, const void *B, const void *C,
+                              const void *bias)
 {
-    const char *missing = C == NULL      ? "C"
-                          : A == NULL    ? "A"
-                          : B == NULL    ? "B"
-                          : bias == NULL ? "bias"
-                                         : "workspace";
+    const char *missing = C == NULL ? "C" : A == NULL ? "A" : B == NULL ? "B" : bias == NULL ? "bias" : "workspace";
     return sco_fail(SCO_INVALID, "gemm of %zu x %zu x %zu: %s is NULL", gemm->plan.shape.M, gemm->plan.shape.N,
                     gemm->plan.shape.K, missing);
 }

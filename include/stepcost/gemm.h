@@ -20,9 +20,9 @@ enum sco_gemm_activation {
 /* Zero-initialised fields are the plain product of dense matrices, but for alpha. */
 struct sco_gemm_shape {
     size_t M, N, K;
-    int trans_a, trans_b; /* op(X) is X transposed */
-    size_t lda, ldb, ldc; /* floats from one stored row to the next; 0: the stored width */
-    size_t batch;         /* products; 0: 1 */
+    int trans_a, trans_b;          /* op(X) is X transposed */
+    size_t lda, ldb, ldc;          /* floats from one stored row to the next; 0: the stored width */
+    size_t batch;                  /* products; 0: 1 */
     size_t a_step, b_step, c_step; /* floats from one product's matrix to the next; a_step or b_step 0: shared */
     float alpha, beta;             /* beta 0: C is not read */
     int bias;                      /* 1: a run adds bias[j] to column j */
@@ -36,7 +36,7 @@ struct sco_gemm;
  *           be 0; K = 0 leaves activation(beta C + bias).
  * Layout    4-byte alignment suffices. C overlaps neither A, B nor bias.
  * Numerics  sums run over k in ascending blocks with fused multiply-add, or over fixed interleaved partial sums; the order
- *           depends on shape and instruction set alone. |error| <= (K + 16) 2^-24 sum |terms|. Results have the same
+ *           depends on shape and instruction set alone. |error| <= (K + K / 128 + 16) 2^-24 sum |terms|. Results have the same
  *           bits for any number of threads.
  * Cost      2 M N K operations; within a few per cent of the multiply-add peak from 32 x 32 x 32 on where operands are in
  *           cache.

@@ -38,9 +38,19 @@ struct sco_sgemm_plan {
     char name[48];
 };
 
-/* |error| <= (K + SCO_SGEMM_ROUNDINGS) 2^-24 sum |terms|: a multiply-add per k, the sum over at most a few blocks of k,
- * alpha, beta, bias, slope. */
-enum { SCO_SGEMM_ROUNDINGS = 16 };
+/* |error| <= sco_sgemm_error(K) 2^-24 sum |terms|: a multiply-add for every k, a sum for every block of k, and alpha,
+ * beta, bias, slope. */
+static inline double sco_sgemm_error(size_t K)
+{
+    return (double)(K + K / 128 + 16);
+}
+
+/* No row asks for more scratch: a panel of B and a block of transposed A, both of one block of k. */
+static inline size_t sco_sgemm_scratch_most(size_t M, size_t K)
+{
+    const size_t depth = K < 512 ? K : 512, rows = M < 256 ? M : 256;
+    return depth * (64 + rows + 64) * sizeof(float);
+}
 
 /* Fills plan; the shape must be valid (strides at least the widths, or 0). False: this row leaves the shape to the next
  * lower one, and plan is undefined. */

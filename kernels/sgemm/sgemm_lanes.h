@@ -26,7 +26,8 @@ enum {
     TILE_ROWS = ROWS_OF(1),
     NR = PANEL * LANES,
     MR = ROWS_OF(PANEL),
-    LINE = 16,      /* floats in a cache line */
+    AHEAD = 16,      /* rows that packing fetches ahead: strides defeat hardware prefetchers */
+    LINE = 16,       /* floats in a cache line */
     STRIP = 3 * LINE /* columns of a packed strip of a transposed A: whole tiles and whole lines */
 };
 
@@ -195,13 +196,21 @@ typedef void tile_fn(size_t K, const float *A, size_t a_step, const float *B, si
 #define UP_TO_14(X, v) UP_TO_8(X, v) X(9, v) X(10, v) X(11, v) X(12, v) X(13, v) X(14, v)
 #define UP_TO_16(X, v) UP_TO_14(X, v) X(15, v) X(16, v)
 #if REGISTERS == 32
-#define TILES(X) {UP_TO_16(X, 1)}, {UP_TO_14(X, 2)}, {UP_TO_8(X, 3)}, {UP_TO_6(X, 4)}
+#define TILES(X)                                                                                                       \
+    {UP_TO_16(X, 1)}, {UP_TO_14(X, 2)}, {UP_TO_8(X, 3)},                                                               \
+    {                                                                                                                  \
+        UP_TO_6(X, 4)                                                                                                  \
+    }
 UP_TO_16(TILE, 1)
 UP_TO_14(TILE, 2)
 UP_TO_8(TILE, 3)
 UP_TO_6(TILE, 4)
 #else
-#define TILES(X) {UP_TO_8(X, 1)}, {UP_TO_6(X, 2)}, {UP_TO_4(X, 3)}, {UP_TO_3(X, 4)}
+#define TILES(X)                                                                                                       \
+    {UP_TO_8(X, 1)}, {UP_TO_6(X, 2)}, {UP_TO_4(X, 3)},                                                                 \
+    {                                                                                                                  \
+        UP_TO_3(X, 4)                                                                                                  \
+    }
 UP_TO_8(TILE, 1)
 UP_TO_6(TILE, 2)
 UP_TO_4(TILE, 3)
@@ -247,8 +256,8 @@ struct left {
 };
 
 /* Each panel of B passes all rows of A while it is in L1 or L2. u->bias is that of column 0. */
-SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step, float *C, size_t ldc,
-                         size_t vectors, const struct update *update)
+SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step, float *C,
+                         size_t ldc, size_t vectors, const struct update *update)
 {
     struct update u = *update;
     for (size_t j = 0; j < N; j += vectors * LANES) {
@@ -328,6 +337,8 @@ static void pack(size_t K, size_t columns, const float *from, size_t ld, float *
 {
     const size_t whole = columns / LANES * LANES, rest = columns - whole;
     for (size_t k = 0; k < K; k++, from += ld) {
+        for (size_t j = 0; j < columns; j += LINE)
+            __builtin_prefetch((const void *)((uintptr_t)from + (AHEAD * ld + j) * sizeof *from));
         if (whole == NR) {
             SCO_UNROLL
             for (size_t v = 0; v < PANEL; v++)
@@ -505,16 +516,16 @@ static size_t vectors_in_place(size_t M, size_t N)
 static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan *plan)
 {
     enum {
-        FEW_ROWS = 24,                 /* do not pay for packing the other operand */
-        SOME_ROWS = 96,                /* pay for it less than for a panel half as deep */
-        L2_FLOATS = 128 * 1024,        /* of a stored block that stays in L2 whatever its stride */
-        L1_FLOATS = 5 * 1024,          /* of a panel that stays in L1 */
-        SMALL = 64 * 64 * 64,          /* multiply-adds that are done sooner than a team has met */
-        TASK = 512 * 1024,             /* multiply-adds that are worth a task */
-        TASKS = 16,                    /* enough of them for a team */
-        LEAST_ROWS = 128,              /* of a task that packs B */
-        MOST_ROWS = 1024,              /* of a task: its A stays in L3 while panels of B pass */
-        MOST_PACKED_ROWS = 256         /* its packed A stays in L2 */
+        FEW_ROWS = 24,          /* do not pay for packing the other operand */
+        SOME_ROWS = 96,         /* pay for it less than for a panel half as deep */
+        L2_FLOATS = 128 * 1024, /* of a stored block that stays in L2 whatever its stride */
+        L1_FLOATS = 5 * 1024,   /* of a panel that stays in L1 */
+        SMALL = 64 * 64 * 64,   /* multiply-adds that are done sooner than a team has met */
+        TASK = 512 * 1024,      /* multiply-adds that are worth a task */
+        TASKS = 16,             /* enough of them for a team */
+        LEAST_ROWS = 128,       /* of a task that packs B */
+        MOST_ROWS = 1024,       /* of a task: its A stays in L3 while panels of B pass */
+        MOST_PACKED_ROWS = 256  /* its packed A stays in L2 */
     };
     struct sco_sgemm_plan empty = {0};
     *plan = empty;
@@ -522,6 +533,10 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     plan->run = run;
     const struct sco_gemm_shape *s = &plan->shape;
     size_t *own = plan->own;
+    if (s->trans_b && s->K == 1 && s->ldb == 1) { /* a column that is a row as well */
+        plan->shape.trans_b = 0;
+        plan->shape.ldb = s->N;
+    }
     own[M_BLOCKS] = own[N_BLOCKS] = own[K_BLOCKS] = 1;
     if (s->M == 0 || s->N == 0 || s->batch == 0)
         return true;
@@ -540,7 +555,8 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         else
             own[PACK_B] = 1;
     }
-    own[PACK_A] = s->trans_a && s->N > FEW_ROWS && s->M > ROWS_OF(1) && s->K * s->lda > L1_FLOATS;
+    own[PACK_A] = s->trans_a && s->N > FEW_ROWS && s->M > ROWS_OF(1) &&
+                  (least(s->K, depth) * s->lda > L2_FLOATS || s->K * s->lda > 4 * L2_FLOATS);
     own[K_BLOCKS] = s->K > depth ? parts_of(s->K, depth) : 1;
     depth = parts_of(s->K, own[K_BLOCKS]);
     own[VECTORS] = own[PACK_A] || own[PACK_B] ? (size_t)PANEL : vectors;
@@ -551,11 +567,10 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         plan->tasks = 1;
     }
 
-    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_B] ? LEAST_ROWS : STRIP;
-    const size_t wanted = own[PACK_A] ? TASKS / 2 : TASKS;
+    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_A] || own[PACK_B] ? LEAST_ROWS : STRIP;
+    const size_t wanted = own[PACK_A] ? TASKS / 4 : TASKS;
     own[M_BLOCKS] = parts_of(s->M, own[PACK_A] ? MOST_PACKED_ROWS : own[PACK_B] ? MOST_ROWS : LEAST_ROWS);
-    while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < wanted &&
-           products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
+    while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < wanted && products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
         const bool rows = s->M / (2 * own[M_BLOCKS]) >= least_rows, columns = own[N_BLOCKS] < panels;
         if (columns && !(own[PACK_A] && rows && (!own[PACK_B] || s->M / own[M_BLOCKS] > s->N / own[N_BLOCKS])))
             own[N_BLOCKS] = least(panels, 2 * own[N_BLOCKS]);
