@@ -3,13 +3,18 @@
 
 /* One line per family. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(activation)                                                                                                 \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(conv2d)                                                                                                     \
+    FAMILY(dropout)                                                                                                    \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
+    FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
+    FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(sgemm)                                                                                                      \
     FAMILY(velo)

@@ -71,8 +71,10 @@ static inline struct sco_gemm_shape sco_sgemm_full(const struct sco_gemm_shape *
     return s;
 }
 
+/* oneDNN stands below the rows of this library, which are faster: it is there to be pinned and compared. */
 #define SCO_SGEMM_ROWS(ROW)                                                                                            \
     ROW(sgemm, scalar, 0)                                                                                              \
+    SCO_ONEDNN(ROW(sgemm, onednn, SCO_USE_ONEDNN))                                                                     \
     SCO_HWY(ROW(sgemm, hwy, SCO_USE_HWY))                                                                              \
     SCO_X86(ROW(sgemm, avx2, SCO_ISA_AVX2))                                                                            \
     SCO_X86(ROW(sgemm, avx512, SCO_ISA_AVX512))                                                                        \

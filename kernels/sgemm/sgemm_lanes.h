@@ -79,7 +79,7 @@ SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_R
             for (size_t j = 0; j < vectors; j++) {
                 const lanes x = sum[i][j];
                 const lanes below = u->activation == (int)SCO_GEMM_RELU ? lanes_set(0.0f) : lanes_mul(slope, x);
-                sum[i][j] = lanes_if_negative(x, below, x);
+                sum[i][j] = lanes_if_less(x, lanes_set(0.0f), below, x);
             }
         }
     }
