@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "models/op_gemm.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,14 +10,13 @@
 #include "kernels/sgemm/sgemm.h"
 #include "models/parallel.h"
 #include "optim/ctx.h"
-#include "stepcost/gemm.h"
 #include "stepcost/memory.h"
 
 struct sco_gemm {
     struct sco_sgemm_plan plan;
     struct sco_team *team;
     size_t scratch_bytes; /* of a rank, whole cache lines */
-    char name[64];
+    char name[120];
 };
 
 /* rows x width at stride, step apart, batch times: the count of floats must fit an address. */
@@ -53,29 +54,38 @@ static enum sco_status check_shape(const struct sco_gemm_shape *shape)
     return SCO_OK;
 }
 
-enum sco_status sco_gemm_create(struct sco_gemm **gemm, struct sco_ctx *ctx, const struct sco_gemm_shape *shape)
+enum sco_status sco_gemm_create_row(struct sco_gemm **gemm, struct sco_ctx *ctx, const struct sco_gemm_shape *shape,
+                                    const char *row)
 {
     const enum sco_status status = check_shape(shape);
     if (status != SCO_OK)
         return status;
-    struct sco_gemm *made = sco_alloc(sizeof *made);
+    struct sco_gemm *made = sco_alloc_zero(sizeof *made);
     if (made == NULL)
         return sco_fail(SCO_NOMEM, "gemm: no memory for a plan (%zu bytes)", sizeof *made);
-    memset(made, 0, sizeof *made);
-    made->team = sco_ctx_team(ctx);
     const struct sco_row *rows[8];
     const size_t count = sco_ctx_rows(ctx, &sco_sgemm_family, rows, SCO_LEN(rows));
-    size_t row = 0;
-    for (;; row++) { /* the last, scalar, takes every shape */
+    for (size_t i = 0; i < count; i++) {
         struct sco_sgemm_ops ops = {NULL};
-        rows[row]->fill(&ops, sco_ctx_isa(ctx));
-        if (ops.plan != NULL && (ops.plan(shape, &made->plan) || row + 1 == count))
-            break;
+        if (row != NULL && strcmp(row, rows[i]->name) != 0)
+            continue;
+        rows[i]->fill(&ops, sco_ctx_isa(ctx));
+        if (ops.plan == NULL || !ops.plan(shape, &made->plan))
+            continue;
+        made->team = sco_ctx_team(ctx);
+        made->scratch_bytes = (made->plan.scratch_bytes + SCO_ALIGN - 1) / SCO_ALIGN * SCO_ALIGN;
+        snprintf(made->name, sizeof made->name, "%s %s", rows[i]->name, made->plan.name);
+        *gemm = made;
+        return SCO_OK;
     }
-    made->scratch_bytes = (made->plan.scratch_bytes + SCO_ALIGN - 1) / SCO_ALIGN * SCO_ALIGN;
-    snprintf(made->name, sizeof made->name, "%s %s", rows[row]->name, made->plan.name);
-    *gemm = made;
-    return SCO_OK;
+    sco_free(made);
+    return sco_fail(SCO_UNSUPPORTED, "gemm: row \"%s\" is not in force here, or not for this shape",
+                    row != NULL ? row : "scalar");
+}
+
+enum sco_status sco_gemm_create(struct sco_gemm **gemm, struct sco_ctx *ctx, const struct sco_gemm_shape *shape)
+{
+    return sco_gemm_create_row(gemm, ctx, shape, NULL);
 }
 
 void sco_gemm_destroy(struct sco_gemm *gemm)

@@ -34,8 +34,7 @@ struct sco_sgemm_plan {
     sco_sgemm_run_fn *run;
     size_t tasks, scratch_bytes;
     size_t own[SCO_SGEMM_PRIVATE]; /* of the row: tiles, blocks */
-    const void *kernel[2];
-    char name[48];
+    char name[96];
 };
 
 /* |error| <= sco_sgemm_error(K) 2^-24 sum |terms|: a multiply-add for every k, a sum for every block of k, and alpha,

@@ -74,7 +74,12 @@ static void gemm_run(const void *ops, const size_t dim[], void *const buffer[])
     const struct sco_gemm_shape s = shape_of(dim);
     struct sco_sgemm_plan plan;
     const size_t most = sco_sgemm_scratch_most(s.M, s.K);
-    if (!((const struct sco_sgemm_ops *)ops)->plan(&s, &plan) || plan.scratch_bytes > most)
+    if (!((const struct sco_sgemm_ops *)ops)->plan(&s, &plan)) {
+        struct sco_sgemm_ops scalar;
+        sco_sgemm_fill_scalar(&scalar, 0);
+        scalar.plan(&s, &plan);
+    }
+    if (plan.scratch_bytes > most)
         return;
     struct sco_sgemm_args args = {buffer[BUFFER_A], buffer[BUFFER_B], s.bias ? buffer[BUFFER_BIAS] : NULL,
                                   buffer[BUFFER_C], buffer[BUFFER_SCRATCH]};

@@ -513,6 +513,43 @@ static size_t vectors_in_place(size_t M, size_t N)
     return least(vectors, parts_of(N, LANES));
 }
 
+static char *append(char *to, const char *text)
+{
+    while (*text != '\0')
+        *to++ = *text++;
+    *to = '\0';
+    return to;
+}
+
+static char *append_number(char *to, size_t n)
+{
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + n % 10);
+    while ((n /= 10) != 0);
+    while (count > 0)
+        *to++ = digits[--count];
+    *to = '\0';
+    return to;
+}
+
+/* "6x64 packed B, 4x2 tasks", by hand since vector rows are also linked without a C library. */
+static void name_plan(struct sco_sgemm_plan *plan)
+{
+    const size_t *own = plan->own;
+    char *to = append_number(plan->name, most_rows[own[VECTORS] - 1]);
+    to = append_number(append(to, "x"), own[VECTORS] * LANES);
+    to = append(to, own[PACK_A] && own[PACK_B] ? " packed A B"
+                    : own[PACK_A]              ? " packed A"
+                    : own[PACK_B]              ? " packed B"
+                                               : "");
+    if (plan->tasks == 1)
+        return;
+    to = append_number(append(to, ", "), own[M_BLOCKS]);
+    append(append_number(append(to, "x"), own[N_BLOCKS]), " tasks");
+}
+
 static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan *plan)
 {
     enum {
@@ -589,6 +626,7 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     }
     own[SCRATCH_A] = own[PACK_B] ? depth * width_of(least(s->N, NR)) : own[DOTS] != 0 ? depth : 0;
     plan->scratch_bytes = own[SCRATCH_A] * sizeof(float);
+    name_plan(plan);
     if (own[PACK_A])
         plan->scratch_bytes += depth * width_of(parts_of(parts_of(s->M, MR), own[M_BLOCKS]) * MR) * sizeof(float);
     return true;
