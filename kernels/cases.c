@@ -17,6 +17,7 @@
     FAMILY(momentum)                                                                                                   \
     FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
+    FAMILY(sgemm)                                                                                                      \
     FAMILY(velo)
 
 #define DECLARE(family) extern const struct sco_case_list sco_##family##_cases;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel.h"
+
 enum { LANES = 8 };
 typedef __m256 lanes;
 
@@ -106,6 +108,29 @@ static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
 {
     return _mm256_fnmadd_ps(a, b, c);
+}
+
+/* Rows become columns. */
+static inline void lanes_transpose(lanes x[LANES])
+{
+    __m256 pair[8], quad[8];
+    SCO_UNROLL
+    for (size_t i = 0; i < 8; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < 8; i += 4) {
+        quad[i] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0x44);
+        quad[i + 1] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0xee);
+        quad[i + 2] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
+        quad[i + 3] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0xee);
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < 4; i++) {
+        x[i] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x31);
+    }
 }
 
 /* x with lanes from count on zeroed. */

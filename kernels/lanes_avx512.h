@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel.h"
+
 enum { LANES = 16 };
 typedef __m512 lanes;
 
@@ -99,6 +101,35 @@ static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
 {
     return _mm512_fnmadd_ps(a, b, c);
+}
+
+static inline void lanes_transpose(lanes x[LANES])
+{
+    __m512 pair[16], quad[16], half[16];
+    SCO_UNROLL
+    for (size_t i = 0; i < 16; i += 2) {
+        pair[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+        pair[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < 16; i += 4) {
+        quad[i] = _mm512_shuffle_ps(pair[i], pair[i + 2], 0x44);
+        quad[i + 1] = _mm512_shuffle_ps(pair[i], pair[i + 2], 0xee);
+        quad[i + 2] = _mm512_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
+        quad[i + 3] = _mm512_shuffle_ps(pair[i + 1], pair[i + 3], 0xee);
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < 16; i += 8) {
+        for (size_t j = i; j < i + 4; j++) {
+            half[j] = _mm512_shuffle_f32x4(quad[j], quad[j + 4], 0x88);
+            half[j + 4] = _mm512_shuffle_f32x4(quad[j], quad[j + 4], 0xdd);
+        }
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < 8; i++) {
+        x[i] = _mm512_shuffle_f32x4(half[i], half[i + 8], 0x88);
+        x[i + 8] = _mm512_shuffle_f32x4(half[i], half[i + 8], 0xdd);
+    }
 }
 
 static inline lanes lanes_keep_first(lanes x, size_t count)

@@ -53,6 +53,18 @@ static HWY_INLINE lanes lanes_keep_first(lanes x, size_t count)
     return hn::IfThenElseZero(hn::FirstN(F32(), count), x);
 }
 
+static HWY_INLINE void lanes_transpose(lanes x[LANES])
+{
+    float cell[LANES * LANES];
+    for (size_t i = 0; i < LANES; i++)
+        lanes_store(cell + i * LANES, x[i]);
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < i; j++)
+            std::swap(cell[i * LANES + j], cell[j * LANES + i]);
+    for (size_t i = 0; i < LANES; i++)
+        x[i] = lanes_load(cell + i * LANES);
+}
+
 static HWY_INLINE lanes lanes_add(lanes a, lanes b)
 {
     return hn::Add(a, b);

@@ -102,6 +102,15 @@ static inline lanes lanes_fnma(lanes a, lanes b, lanes c)
     return vfmsq_f32(c, a, b);
 }
 
+static inline void lanes_transpose(lanes x[LANES])
+{
+    const float32x4x2_t low = vtrnq_f32(x[0], x[1]), high = vtrnq_f32(x[2], x[3]);
+    x[0] = vcombine_f32(vget_low_f32(low.val[0]), vget_low_f32(high.val[0]));
+    x[1] = vcombine_f32(vget_low_f32(low.val[1]), vget_low_f32(high.val[1]));
+    x[2] = vcombine_f32(vget_high_f32(low.val[0]), vget_high_f32(high.val[0]));
+    x[3] = vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1]));
+}
+
 static inline lanes lanes_keep_first(lanes x, size_t count)
 {
     static const uint32_t window[8] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
