@@ -13,6 +13,7 @@
     FAMILY(lion)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
     FAMILY(norm)                                                                                                       \
+    FAMILY(pool)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(velo)
 

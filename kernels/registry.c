@@ -11,13 +11,14 @@
 #include "kernels/lion/lion.h"
 #include "kernels/momentum/momentum.h"
 #include "kernels/norm/norm.h"
+#include "kernels/pool/pool.h"
 #include "kernels/roof/roof.h"
 #include "kernels/velo/velo.h"
 
 static const struct sco_family *const families[] = {
-    &sco_activation_family, &sco_adafactor_family, &sco_adam_family, &sco_dropout_family,
-    &sco_finite_family,     &sco_gemm_family,      &sco_lamb_family, &sco_lion_family,
-    &sco_momentum_family,   &sco_norm_family,      &sco_roof_family, &sco_velo_family,
+    &sco_activation_family, &sco_adafactor_family, &sco_adam_family, &sco_dropout_family,  &sco_finite_family,
+    &sco_gemm_family,       &sco_lamb_family,      &sco_lion_family, &sco_momentum_family, &sco_norm_family,
+    &sco_pool_family,       &sco_roof_family,      &sco_velo_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)
