@@ -30,11 +30,12 @@ static void max_pool_scalar(const struct sco_pool_shape *s, size_t B, size_t fir
 static void max_pool_bwd_scalar(const struct sco_pool_shape *s, size_t B, size_t first, size_t last, const float *dy,
                                 const int8_t *argmax, float *dx)
 {
-    for (size_t h = first; h < last; h++)
+    size_t h0 = 0, h1 = 0;
+    for (size_t h = first; h < last; h++) {
+        size_t w0 = 0, w1 = 0;
+        sco_pool_advance(s, h, s->OH, &h0, &h1);
         for (size_t w = 0; w < s->W; w++) {
-            size_t h0, h1, w0, w1;
-            sco_pool_windows(s, h, s->OH, &h0, &h1);
-            sco_pool_windows(s, w, s->OW, &w0, &w1);
+            sco_pool_advance(s, w, s->OW, &w0, &w1);
             for (size_t c = 0; c < B; c++) {
                 float sum = 0.0f;
                 for (size_t oh = h0; oh < h1; oh++)
@@ -46,6 +47,7 @@ static void max_pool_bwd_scalar(const struct sco_pool_shape *s, size_t B, size_t
                 dx[(h * s->W + w) * B + c] = sum;
             }
         }
+    }
 }
 
 static void avg_pool_scalar(const struct sco_pool_shape *s, size_t B, size_t first, size_t last, const float *x,
@@ -68,11 +70,12 @@ static void avg_pool_bwd_scalar(const struct sco_pool_shape *s, size_t B, size_t
                                 float *dx)
 {
     const float share = 1.0f / (float)(s->K * s->K);
-    for (size_t h = first; h < last; h++)
+    size_t h0 = 0, h1 = 0;
+    for (size_t h = first; h < last; h++) {
+        size_t w0 = 0, w1 = 0;
+        sco_pool_advance(s, h, s->OH, &h0, &h1);
         for (size_t w = 0; w < s->W; w++) {
-            size_t h0, h1, w0, w1;
-            sco_pool_windows(s, h, s->OH, &h0, &h1);
-            sco_pool_windows(s, w, s->OW, &w0, &w1);
+            sco_pool_advance(s, w, s->OW, &w0, &w1);
             for (size_t c = 0; c < B; c++) {
                 float sum = 0.0f;
                 for (size_t oh = h0; oh < h1; oh++)
@@ -81,6 +84,7 @@ static void avg_pool_bwd_scalar(const struct sco_pool_shape *s, size_t B, size_t
                 dx[(h * s->W + w) * B + c] = sum * share;
             }
         }
+    }
 }
 
 static void spread_scalar(size_t pixels, size_t B, const float *value, float *dx)

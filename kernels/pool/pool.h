@@ -45,13 +45,15 @@ struct sco_pool_ops {
     sco_pool_spread_fn *spread;
 };
 
-/* Windows [*low, *high) of an axis that hold its pixel at. */
-static inline void sco_pool_windows(const struct sco_pool_shape *s, size_t at, size_t windows, size_t *low,
+/* Windows [*low, *high) of an axis that hold its pixel at, from those of the pixel before; 0, 0 before the first. Division
+ * would cost more than the pixel. */
+static inline void sco_pool_advance(const struct sco_pool_shape *s, size_t at, size_t windows, size_t *low,
                                     size_t *high)
 {
-    const size_t end = at + s->pad;
-    *low = end < s->K ? 0 : (end - s->K) / s->stride + 1;
-    *high = end / s->stride + 1 < windows ? end / s->stride + 1 : windows;
+    while (*low * s->stride + s->K <= at + s->pad)
+        ++*low;
+    while (*high < windows && *high * s->stride <= at + s->pad)
+        ++*high;
 }
 
 /* Taps [*low, *high) of a window that lie in an axis of so many pixels. */

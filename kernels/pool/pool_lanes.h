@@ -108,12 +108,12 @@ static void max_pool_f32(const struct sco_pool_shape *s, size_t B, size_t first,
 SCO_INLINE void max_pool_gather(int whole, const struct sco_pool_shape *s, size_t B, size_t first, size_t last,
                                 const float *dy, const int8_t *argmax, float *dx)
 {
+    size_t h0 = 0, h1 = 0;
     for (size_t h = first; h < last; h++) {
-        size_t h0, h1;
-        sco_pool_windows(s, h, s->OH, &h0, &h1);
+        size_t w0 = 0, w1 = 0;
+        sco_pool_advance(s, h, s->OH, &h0, &h1);
         for (size_t w = 0; w < s->W; w++) {
-            size_t w0, w1;
-            sco_pool_windows(s, w, s->OW, &w0, &w1);
+            sco_pool_advance(s, w, s->OW, &w0, &w1);
             lanes sum[PARTS];
             SCO_UNROLL
             for (size_t k = 0; k < PARTS; k++)
@@ -176,12 +176,12 @@ SCO_INLINE void average_gather(int whole, const struct sco_pool_shape *s, size_t
                                const float *dy, float *dx)
 {
     const lanes share = lanes_set(1.0f / (float)(s->K * s->K));
+    size_t h0 = 0, h1 = 0;
     for (size_t h = first; h < last; h++) {
-        size_t h0, h1;
-        sco_pool_windows(s, h, s->OH, &h0, &h1);
+        size_t w0 = 0, w1 = 0;
+        sco_pool_advance(s, h, s->OH, &h0, &h1);
         for (size_t w = 0; w < s->W; w++) {
-            size_t w0, w1;
-            sco_pool_windows(s, w, s->OW, &w0, &w1);
+            sco_pool_advance(s, w, s->OW, &w0, &w1);
             SCO_UNROLL
             for (size_t k = 0; k < PARTS; k++) {
                 lanes sum = lanes_set(0.0f);
