@@ -16,6 +16,7 @@
     FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
     FAMILY(norm)                                                                                                       \
+    FAMILY(pool)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(sgemm)                                                                                                      \
     FAMILY(velo)
