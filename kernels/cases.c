@@ -5,6 +5,7 @@
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(embedding_bag)                                                                                              \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
