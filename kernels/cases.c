@@ -5,6 +5,7 @@
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(dot_interaction)                                                                                            \
     FAMILY(embedding_bag)                                                                                              \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \

@@ -6,6 +6,7 @@
 #include "kernels/embed/embedding_bag.h"
 #include "kernels/finite/finite.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/interact/dot_interaction.h"
 #include "kernels/lamb/lamb.h"
 #include "kernels/lion/lion.h"
 #include "kernels/momentum/momentum.h"
@@ -13,8 +14,10 @@
 #include "kernels/velo/velo.h"
 
 static const struct sco_family *const families[] = {
-    &sco_adafactor_family, &sco_adam_family, &sco_embedding_bag_family, &sco_finite_family, &sco_gemm_family,
-    &sco_lamb_family,      &sco_lion_family, &sco_momentum_family,      &sco_roof_family,   &sco_velo_family,
+    &sco_adafactor_family,     &sco_adam_family,   &sco_dot_interaction_family,
+    &sco_embedding_bag_family, &sco_finite_family, &sco_gemm_family,
+    &sco_lamb_family,          &sco_lion_family,   &sco_momentum_family,
+    &sco_roof_family,          &sco_velo_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)

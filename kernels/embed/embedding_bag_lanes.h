@@ -26,13 +26,13 @@ static inline void prefetch_row(const float *base, size_t row, size_t dim)
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
 
 struct bags {
-    const void *offset, *index;
-    int wide; /* both are int64_t, otherwise int32_t */
+    const void *offset, *index; /* both int64_t where wide is set, otherwise int32_t */
     const float *weight;
     int mean;
     size_t dim;
     const float *table;
     int stream;
+    size_t ahead, end; /* lookups to read rows ahead, and where the last bag of the call ends */
 };
 
 SCO_INLINE size_t element(const void *x, int wide, size_t at)
@@ -48,8 +48,11 @@ SCO_INLINE void bag_tile(const struct bags *a, int wide, size_t from, size_t to,
     SCO_UNROLL
     for (size_t k = 0; k < count; k++)
         sum[k] = lanes_set(0.0f);
+    const size_t ahead = j == 0 ? a->ahead : a->end; /* the first tile asks for whole rows */
     for (size_t l = from; l < to; l++) {
         const float *row = a->table + element(a->index, wide, l) * a->dim + j;
+        if (l + ahead < a->end)
+            prefetch_row(a->table, element(a->index, wide, l + ahead), a->dim);
         if (a->weight != NULL) {
             const lanes w = lanes_set(a->weight[l]);
             SCO_UNROLL
@@ -80,24 +83,21 @@ SCO_INLINE void bag_tile(const struct bags *a, int wide, size_t from, size_t to,
     }
 }
 
-SCO_INLINE size_t forward(size_t bags, const struct bags *a, int wide, size_t rows, float *y)
+SCO_INLINE size_t forward(size_t bags, struct bags *a, int wide, size_t rows, float *y)
 {
-    const size_t origin = element(a->offset, wide, 0), end = element(a->offset, wide, bags), dim = a->dim;
-    const size_t ahead = lookups_ahead(dim);
-    for (size_t l = origin; l < end && l < origin + ahead; l++)
+    const size_t origin = element(a->offset, wide, 0), dim = a->dim;
+    a->end = element(a->offset, wide, bags);
+    a->ahead = lookups_ahead(dim);
+    for (size_t l = origin; l < a->end && l < origin + a->ahead; l++)
         prefetch_row(a->table, element(a->index, wide, l), dim);
     size_t from = origin;
     for (size_t b = 0; b < bags; b++, y += dim) {
         const size_t to = element(a->offset, wide, b + 1);
-        for (size_t l = from; l < to; l++) {
-            /* A negative index is a huge one. */
-            if (element(a->index, wide, l) >= rows) {
+        for (size_t l = from; l < to; l++)
+            if (element(a->index, wide, l) >= rows) { /* a negative index is a huge one */
                 lanes_stream_end();
                 return l - origin;
             }
-            if (l + ahead < end)
-                prefetch_row(a->table, element(a->index, wide, l + ahead), dim);
-        }
         size_t j = 0;
         for (; dim - j >= TILE * LANES; j += TILE * LANES)
             bag_tile(a, wide, from, to, j, TILE, 0, y);
@@ -110,20 +110,20 @@ SCO_INLINE size_t forward(size_t bags, const struct bags *a, int wide, size_t ro
         from = to;
     }
     lanes_stream_end();
-    return end - origin;
+    return a->end - origin;
 }
 
 static size_t forward_i32(size_t bags, const int32_t *offset, const int32_t *index, const float *weight, int mean,
                           size_t rows, size_t dim, const float *table, int stream, float *SCO_RESTRICT y)
 {
-    const struct bags a = {offset, index, 0, weight, mean, dim, table, stream};
+    struct bags a = {offset, index, weight, mean, dim, table, stream, 0, 0};
     return forward(bags, &a, 0, rows, y);
 }
 
 static size_t forward_i64(size_t bags, const int64_t *offset, const int64_t *index, const float *weight, int mean,
                           size_t rows, size_t dim, const float *table, int stream, float *SCO_RESTRICT y)
 {
-    const struct bags a = {offset, index, 1, weight, mean, dim, table, stream};
+    struct bags a = {offset, index, weight, mean, dim, table, stream, 0, 0};
     return forward(bags, &a, 1, rows, y);
 }
 
