@@ -4,6 +4,9 @@
  * level, which keeps more misses in flight than the few buffers of the first that the loads themselves need. */
 #include "kernels/embed/embedding_bag.h"
 
+/* Rows are asked for in bursts: sums between them would leave the queue to memory half empty. */
+enum { BURST = 16 };
+
 enum { AHEAD_BYTES = 16384, AHEAD_LEAST = 4, AHEAD_MOST = 32, LINE_BYTES = 64 };
 
 /* Vectors of a tile: accumulators that stay in registers beside a factor and a loaded vector. */
@@ -48,11 +51,11 @@ SCO_INLINE void bag_tile(const struct bags *a, int wide, size_t from, size_t to,
     SCO_UNROLL
     for (size_t k = 0; k < count; k++)
         sum[k] = lanes_set(0.0f);
-    const size_t ahead = j == 0 ? a->ahead : a->end; /* the first tile asks for whole rows */
     for (size_t l = from; l < to; l++) {
         const float *row = a->table + element(a->index, wide, l) * a->dim + j;
-        if (l + ahead < a->end)
-            prefetch_row(a->table, element(a->index, wide, l + ahead), a->dim);
+        if (j == 0 && l % BURST == 0) /* the first tile asks for whole rows */
+            for (size_t next = l + a->ahead; next < l + a->ahead + BURST && next < a->end; next++)
+                prefetch_row(a->table, element(a->index, wide, next), a->dim);
         if (a->weight != NULL) {
             const lanes w = lanes_set(a->weight[l]);
             SCO_UNROLL
@@ -88,7 +91,7 @@ SCO_INLINE size_t forward(size_t bags, struct bags *a, int wide, size_t rows, fl
     const size_t origin = element(a->offset, wide, 0), dim = a->dim;
     a->end = element(a->offset, wide, bags);
     a->ahead = lookups_ahead(dim);
-    for (size_t l = origin; l < a->end && l < origin + a->ahead; l++)
+    for (size_t l = origin; l < a->end && l < origin + a->ahead + BURST; l++)
         prefetch_row(a->table, element(a->index, wide, l), dim);
     size_t from = origin;
     for (size_t b = 0; b < bags; b++, y += dim) {
