@@ -8,7 +8,9 @@
     FAMILY(adam)                                                                                                       \
     FAMILY(conv2d)                                                                                                     \
     FAMILY(conv2d_winograd)                                                                                            \
+    FAMILY(dot_interaction)                                                                                            \
     FAMILY(dropout)                                                                                                    \
+    FAMILY(embedding_bag)                                                                                              \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \

@@ -4,6 +4,8 @@
 #ifndef SCO_KERNELS_HWY_ROW_H
 #define SCO_KERNELS_HWY_ROW_H
 
+#include <hwy/cache_control.h>
+
 #include "kernels/kernel.h"
 
 /* No level asks for these. SVE vectors have no size and fit into no array besides. */

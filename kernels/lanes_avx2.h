@@ -28,6 +28,17 @@ static inline void lanes_store(float *to, lanes x)
     _mm256_storeu_ps(to, x);
 }
 
+/* A store past the caches, to a vector boundary; lanes_stream_end() orders such stores before what follows. */
+static inline void lanes_stream(float *to, lanes x)
+{
+    _mm256_stream_ps(to, x);
+}
+
+static inline void lanes_stream_end(void)
+{
+    _mm_sfence();
+}
+
 /* Sliding a window of count words over ones and zeros enables the first count lanes. */
 static inline __m256i lanes_first(size_t count)
 {

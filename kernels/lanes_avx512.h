@@ -27,6 +27,16 @@ static inline void lanes_store(float *to, lanes x)
     _mm512_storeu_ps(to, x);
 }
 
+static inline void lanes_stream(float *to, lanes x)
+{
+    _mm512_stream_ps(to, x);
+}
+
+static inline void lanes_stream_end(void)
+{
+    _mm_sfence();
+}
+
 static inline __mmask16 lanes_first(size_t count)
 {
     return (__mmask16)_bzhi_u32(0xffff, (uint32_t)count);

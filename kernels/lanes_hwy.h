@@ -25,6 +25,16 @@ static HWY_INLINE void lanes_store(float *to, lanes x)
     hn::StoreU(x, F32(), to);
 }
 
+static HWY_INLINE void lanes_stream(float *to, lanes x)
+{
+    hn::Stream(x, F32(), to);
+}
+
+static HWY_INLINE void lanes_stream_end()
+{
+    hwy::FlushStream();
+}
+
 /* Only AVX2 and AVX-512 promise that masked lanes are not touched; elsewhere a tail goes through the stack. */
 static HWY_INLINE lanes lanes_load_first(const float *x, size_t count)
 {

@@ -26,6 +26,16 @@ static inline void lanes_store(float *to, lanes x)
     vst1q_f32(to, x);
 }
 
+/* Advanced SIMD has no such store. */
+static inline void lanes_stream(float *to, lanes x)
+{
+    vst1q_f32(to, x);
+}
+
+static inline void lanes_stream_end(void)
+{
+}
+
 static inline lanes lanes_load_first(const float *x, size_t count)
 {
     float full[4] = {0};

@@ -6,8 +6,10 @@
 #include "kernels/adam/adam.h"
 #include "kernels/conv/conv2d.h"
 #include "kernels/dropout/dropout.h"
+#include "kernels/embed/embedding_bag.h"
 #include "kernels/finite/finite.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/interact/dot_interaction.h"
 #include "kernels/lamb/lamb.h"
 #include "kernels/lion/lion.h"
 #include "kernels/loss/loss.h"
@@ -19,10 +21,24 @@
 #include "kernels/velo/velo.h"
 
 static const struct sco_family *const families[] = {
-    &sco_activation_family, &sco_adafactor_family, &sco_adam_family,     &sco_conv2d_family,
-    &sco_dropout_family,    &sco_finite_family,    &sco_gemm_family,     &sco_lamb_family,
-    &sco_lion_family,       &sco_loss_family,      &sco_momentum_family, &sco_norm_family,
-    &sco_pool_family,       &sco_roof_family,      &sco_sgemm_family,    &sco_velo_family,
+    &sco_activation_family,
+    &sco_adafactor_family,
+    &sco_adam_family,
+    &sco_conv2d_family,
+    &sco_dot_interaction_family,
+    &sco_dropout_family,
+    &sco_embedding_bag_family,
+    &sco_finite_family,
+    &sco_gemm_family,
+    &sco_lamb_family,
+    &sco_lion_family,
+    &sco_loss_family,
+    &sco_momentum_family,
+    &sco_norm_family,
+    &sco_pool_family,
+    &sco_roof_family,
+    &sco_sgemm_family,
+    &sco_velo_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)
