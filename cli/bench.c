@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -19,7 +20,8 @@ enum {
     KEY_REPS,
     KEY_COLD,
     KEY_BATCH,
-    KEY_VARIANT
+    KEY_VARIANT,
+    KEY_TUNE
 };
 enum { MAX_SIZES = 16 };
 
@@ -28,6 +30,9 @@ static const struct argp_option options[] = {
     {"op", KEY_OP, "LIST", 0, "Time whole operators instead of kernels: names such as conv_fwd,gemm, or all", 0},
     {"variant", KEY_VARIANT, "LIST", 0, "With --op: these ways to run it (default: the first)", 0},
     {"batch", KEY_BATCH, "N", 0, "With --op: images of a convolution (default: 8)", 0},
+    {"tune", KEY_TUNE, "FILE", 0,
+     "Keep the choices of tuned operators in FILE (default: STEPCOST_TUNE); without --op: tune and time all of them",
+     0},
     {"size", KEY_SIZE, "LIST", 0, "Working set of a thread: L1, L2, L3, mem or bytes such as 64K (default: all four)",
      0},
     {"rows", KEY_ROWS, "LIST", 0, "Only these rows, such as avx2,avx512 (default: all that can run)", 0},
@@ -45,12 +50,26 @@ static const struct argp_option options[] = {
 };
 
 struct arguments {
-    const char *filter, *sizes, *rows, *json, *variants;
+    const char *filter, *sizes, *rows, *json, *variants, *tune;
     size_t threads;
     double seconds;
     bool list, peer, serve;
     struct cli_peer_request request;
+    char op_list[256];
 };
+
+/* The operators that have something to tune. */
+static const char *tuned_ops(char *list, size_t bytes)
+{
+    const char *op, *variant;
+    size_t used = 0;
+    list[0] = '\0';
+    for (size_t o = 0; (op = sco_op_name(o)) != NULL; o++)
+        for (size_t v = 0; (variant = sco_op_variant(op, v)) != NULL; v++)
+            if (strcmp(variant, "tuned") == 0 && used < bytes)
+                used += (size_t)snprintf(list + used, bytes - used, "%s%s", used > 0 ? "," : "", op);
+    return list;
+}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -69,6 +88,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CASE: a->request.name = argument; return 0;
     case KEY_REPS: a->request.min_reps = cli_number(argument, "reps", 1, 1000000, state); return 0;
     case KEY_VARIANT: a->variants = argument; return 0;
+    case KEY_TUNE: a->tune = argument; return 0;
     case KEY_BATCH: a->request.batch = cli_number(argument, "batch", 1, 65536, state); return 0;
     case KEY_COLD: a->request.cold_bytes = cli_number(argument, "cold", 0, (uint64_t)1 << 40, state); return 0;
     case ARGP_KEY_ARG:
@@ -79,6 +99,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (!a->peer && (a->serve || a->request.suite != NULL || a->request.name != NULL))
             argp_error(state, "--serve, --suite and --case need --peer");
+        if (a->tune != NULL && !a->peer && a->request.op == NULL)
+            a->request.op = tuned_ops(a->op_list, sizeof a->op_list);
         if (a->request.op == NULL && (a->variants != NULL || a->request.batch != 0))
             argp_error(state, "--variant and --batch need --op");
         if (!a->peer && a->request.op != NULL && (a->sizes != NULL || a->rows != NULL))
@@ -102,6 +124,7 @@ static const struct argp argp = {
            "  stepcost bench adam --size L2,mem\n"
            "  stepcost bench velo.mlp --rows avx2,avx512 --threads 1\n"
            "  stepcost bench --op conv_fwd,conv_bwd_data --variant tuned,own,onednn 64_64\n"
+           "  stepcost bench --tune plans.txt --batch 32 512\n"
            "  stepcost bench --peer --suite optim --op adam --case resnet50 --threads 2\n\n" CLI_EXIT_TEXT,
 };
 
@@ -233,6 +256,8 @@ static int run(int argc, char **argv)
 {
     struct arguments a = {.seconds = 60.0, .request = {.min_reps = 2, .max_reps = 1000}};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    if (a.tune != NULL && setenv("STEPCOST_TUNE", a.tune, 1) != 0)
+        return cli_fail(CLI_ENVIRONMENT, "no memory");
     if (a.peer) {
         a.request.threads = a.threads;
         a.request.seconds = a.seconds;

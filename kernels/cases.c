@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/case.h"
 
-/* One line per family. */
+/* One line per family, or per file of cases where a family has several. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
     FAMILY(activation)                                                                                                 \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
     FAMILY(conv2d)                                                                                                     \
+    FAMILY(conv2d_winograd)                                                                                            \
     FAMILY(dropout)                                                                                                    \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
@@ -15,6 +16,7 @@
     FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
     FAMILY(norm)                                                                                                       \
+    FAMILY(pool)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(sgemm)                                                                                                      \
     FAMILY(velo)

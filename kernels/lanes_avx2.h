@@ -82,6 +82,12 @@ static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
     return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_EQ_OQ));
 }
 
+/* x where v is above bound or NaN, else y: a maximum that NaN passes through. */
+static inline lanes lanes_if_above(lanes v, lanes bound, lanes x, lanes y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_or_ps(_mm256_cmp_ps(bound, v, _CMP_LT_OQ), _mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+}
+
 static inline lanes lanes_abs(lanes x)
 {
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);

@@ -77,6 +77,12 @@ static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
     return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), x);
 }
 
+static inline lanes lanes_if_above(lanes v, lanes bound, lanes x, lanes y)
+{
+    const __mmask16 above = _mm512_cmp_ps_mask(bound, v, _CMP_LT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_mask_mov_ps(y, above, x);
+}
+
 static inline lanes lanes_abs(lanes x)
 {
     return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), x);

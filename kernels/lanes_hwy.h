@@ -100,6 +100,11 @@ static HWY_INLINE lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
     return hn::IfThenElse(hn::Eq(a, b), x, y);
 }
 
+static HWY_INLINE lanes lanes_if_above(lanes v, lanes bound, lanes x, lanes y)
+{
+    return hn::IfThenElse(hn::Lt(bound, v), x, hn::IfThenElse(hn::Eq(v, v), y, x));
+}
+
 static HWY_INLINE lanes lanes_abs(lanes x)
 {
     return hn::Abs(x);
@@ -233,8 +238,7 @@ static HWY_INLINE lanes_u64 lanes_u64_high_xor(lanes_u64 product, lanes_u64 a, l
 
 static HWY_INLINE lanes_u64 lanes_u64_zip_low(lanes_u64 even, lanes_u64 odd)
 {
-    return hn::BitCast(U64(),
-                       hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even)));
+    return hn::BitCast(U64(), hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even)));
 }
 
 /* Compared as signed: half words are not negative, and older x86 compares nothing else. */

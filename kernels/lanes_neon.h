@@ -77,6 +77,11 @@ static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
     return vbslq_f32(vceqq_f32(a, b), x, y);
 }
 
+static inline lanes lanes_if_above(lanes v, lanes bound, lanes x, lanes y)
+{
+    return vbslq_f32(vorrq_u32(vcltq_f32(bound, v), vmvnq_u32(vceqq_f32(v, v))), x, y);
+}
+
 static inline lanes lanes_abs(lanes x)
 {
     return vabsq_f32(x);

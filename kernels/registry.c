@@ -13,14 +13,16 @@
 #include "kernels/loss/loss.h"
 #include "kernels/momentum/momentum.h"
 #include "kernels/norm/norm.h"
+#include "kernels/pool/pool.h"
 #include "kernels/roof/roof.h"
 #include "kernels/sgemm/sgemm.h"
 #include "kernels/velo/velo.h"
 
 static const struct sco_family *const families[] = {
-    &sco_activation_family, &sco_adafactor_family, &sco_adam_family,  &sco_conv2d_family, &sco_dropout_family,
-    &sco_finite_family,     &sco_gemm_family,      &sco_lamb_family,  &sco_lion_family,   &sco_loss_family,
-    &sco_momentum_family,   &sco_norm_family,      &sco_roof_family,  &sco_sgemm_family,  &sco_velo_family,
+    &sco_activation_family, &sco_adafactor_family, &sco_adam_family,     &sco_conv2d_family,
+    &sco_dropout_family,    &sco_finite_family,    &sco_gemm_family,     &sco_lamb_family,
+    &sco_lion_family,       &sco_loss_family,      &sco_momentum_family, &sco_norm_family,
+    &sco_pool_family,       &sco_roof_family,      &sco_sgemm_family,    &sco_velo_family,
 };
 
 const struct sco_family *const *sco_families(size_t *count)

@@ -13,7 +13,7 @@
 static const size_t teams[] = {1, 2, 3, 7};
 enum { TEAMS = 4 };
 
-static struct sco_ctx *context(size_t threads)
+static inline struct sco_ctx *context(size_t threads)
 {
     struct sco_ctx *ctx = NULL;
     assert_int_equal(sco_ctx_create(&ctx, &(struct sco_ctx_options){.threads = threads, .oversubscribe = 1}), SCO_OK);
@@ -21,7 +21,7 @@ static struct sco_ctx *context(size_t threads)
 }
 
 /* In (-1, 1), from a seed and an index. */
-static double number(uint64_t seed, uint64_t i)
+static inline double number(uint64_t seed, uint64_t i)
 {
     uint64_t z = seed * 0xD1B54A32D192ED03u + (i + 1) * 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -29,7 +29,7 @@ static double number(uint64_t seed, uint64_t i)
     return ldexp((double)((z ^ (z >> 31)) >> 11), -52) - 1.0;
 }
 
-static float *floats(size_t count)
+static inline float *floats(size_t count)
 {
     float *x = malloc((count + 1) * sizeof *x);
     assert_non_null(x);
@@ -37,14 +37,14 @@ static float *floats(size_t count)
     return x;
 }
 
-static double *doubles(size_t count)
+static inline double *doubles(size_t count)
 {
     double *x = calloc(count + 1, sizeof *x);
     assert_non_null(x);
     return x;
 }
 
-static float *draw(uint64_t seed, size_t count)
+static inline float *draw(uint64_t seed, size_t count)
 {
     float *x = floats(count);
     for (size_t i = 0; i < count; i++)
@@ -52,7 +52,7 @@ static float *draw(uint64_t seed, size_t count)
     return x;
 }
 
-static double *widened(const float *x, size_t count)
+static inline double *widened(const float *x, size_t count)
 {
     double *y = doubles(count);
     for (size_t i = 0; i < count; i++)
@@ -79,13 +79,13 @@ static inline float *draw_blocked(uint64_t seed, size_t N, size_t C, size_t P, s
     return x;
 }
 
-static void assert_close(double value, double wanted, double tolerance)
+static inline void assert_close(double value, double wanted, double tolerance)
 {
     if (!(fabs(value - wanted) <= tolerance))
         fail_msg("%.9g is not %.9g within %.2g", value, wanted, tolerance);
 }
 
-static void assert_refused(enum sco_status status, enum sco_status wanted, const char *text)
+static inline void assert_refused(enum sco_status status, enum sco_status wanted, const char *text)
 {
     assert_int_equal(status, wanted);
     if (strstr(sco_error_message(), text) == NULL)

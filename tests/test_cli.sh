@@ -133,6 +133,10 @@ run 2 bench --variant own; says err "need --op"
 run 2 bench --suite ops; says err "need --peer"
 run 2 bench --op all --rows avx2; says err "STEPCOST_ROW"
 run 2 bench --peer; says err "needs --serve"
+run 0 bench --tune "$work/plans.txt" --op conv_fwd --batch 1 -t 1 -s 0.05 2048_512_1x1_s1_7; says out "2048_512_1x1_s1_7"
+ok "bench --tune keeps its choice" grep -q " | fwd | 1x2048x7x7 to 512 by 1x1 stride 1 pad 0 0 0 0 | " "$work/plans.txt"
+printf 'not a choice\n' >"$work/plans.txt"
+run 4 bench --tune "$work/plans.txt" --op conv_fwd --batch 1 -t 1 -s 0.05 2048_512_1x1_s1_7; says err "plans.txt:1"
 
 # --- bench --peer ---
 run 0 bench --peer --suite optim --op nadamw --case 10k --threads 1 --reps 3 --seconds 0.01

@@ -9,64 +9,15 @@
  * A planned family: the slots are planners. A planner either declines a shape or fills a plan, which says how much
  * workspace a run takes, into how many phases of independent tasks it falls, and which function does a range of tasks.
  * Whoever runs the plan puts a barrier between phases and may give tasks to threads as it likes: what a task computes,
- * and in which order it adds, depends on shape, row and candidate alone. */
+ * and in which order it adds, depends on shape, row and candidate alone. Planning and destroying allocate only in a row
+ * that wraps a library; running never does. */
 #ifndef SCO_KERNELS_CONV2D_H
 #define SCO_KERNELS_CONV2D_H
 
 #include <stdbool.h>
 
 #include "kernels/kernel.h"
-
-/* Activations are kept in blocks of channels through a whole network:
- *
- *   x[n][C / B][H][W][B],  B = sco_channel_block(C): 16, or C itself where C is less
- *
- * in which an image of few channels is plain NHWC. Where B does not divide C the last block is padded with channels
- * that are zero; every writer writes those zeros (for finite inputs), every reader may multiply them. Two images are
- * *_image floats apart, at least the image itself: a tensor can be a range of channels of a wider one, and concatenation
- * costs nothing. */
-enum { SCO_CHANNEL_BLOCK = 16 };
-
-static inline size_t sco_channel_block(size_t C)
-{
-    return C < SCO_CHANNEL_BLOCK ? C : SCO_CHANNEL_BLOCK;
-}
-
-/* Floats of one image of C channels in blocks. */
-static inline size_t sco_blocked_image(size_t C, size_t H, size_t W)
-{
-    return C <= SCO_CHANNEL_BLOCK ? C * H * W
-                                  : (C + SCO_CHANNEL_BLOCK - 1) / SCO_CHANNEL_BLOCK * SCO_CHANNEL_BLOCK * H * W;
-}
-
-struct sco_conv2d_shape {
-    size_t N, C, H, W; /* src */
-    size_t OC, KH, KW; /* wei */
-    size_t stride;     /* of both axes, from 1 */
-    size_t pad_top, pad_left, pad_bottom, pad_right;
-    size_t src_image, dst_image; /* floats from one image to the next */
-};
-
-/* Rows and columns of dst; 0 where the filter is larger than the padded src. */
-static inline size_t sco_conv2d_extent(size_t in, size_t pad_low, size_t pad_high, size_t k, size_t stride)
-{
-    return in + pad_low + pad_high < k ? 0 : (in + pad_low + pad_high - k) / stride + 1;
-}
-
-static inline size_t sco_conv2d_oh(const struct sco_conv2d_shape *s)
-{
-    return sco_conv2d_extent(s->H, s->pad_top, s->pad_bottom, s->KH, s->stride);
-}
-
-static inline size_t sco_conv2d_ow(const struct sco_conv2d_shape *s)
-{
-    return sco_conv2d_extent(s->W, s->pad_left, s->pad_right, s->KW, s->stride);
-}
-
-enum sco_conv2d_direction { SCO_CONV2D_FWD, SCO_CONV2D_BWD_DATA, SCO_CONV2D_BWD_WEIGHTS, SCO_CONV2D_DIRECTIONS };
-
-/* What follows the sum in fwd, fused: dst = activation(sum + bias[oc] + residual). */
-enum sco_conv2d_activation { SCO_CONV2D_LINEAR, SCO_CONV2D_RELU, SCO_CONV2D_LEAKY_RELU };
+#include "stepcost/conv2d.h"
 
 /* Operands of a run. fwd reads src, wei, writes dst; bwd_data reads dst (diff_dst), wei, writes src (diff_src);
  * bwd_weights reads src, dst (diff_dst), writes wei (diff_wei). wei is in the plan's own packed layout. Outputs are

@@ -260,23 +260,46 @@ SCO_INLINE void scale_part(enum sco_norm_activation activation, const float *x, 
     store_left(y, activated(activation, t, t), left);
 }
 
+/* Each pass goes over a few rows before the next begins: the chain from a row's sum to its root is long, and that of
+ * another row fills it. */
+enum { ROWS_AT_ONCE = 4 };
+
+SCO_INLINE float row_mean(size_t width, const float *x)
+{
+    lanes sum[ROW_PARTS];
+    SCO_UNROLL
+    for (size_t k = 0; k < ROW_PARTS; k++)
+        sum[k] = lanes_set(0.0f);
+    EACH_PART(width, j, left, k, sum[k] = lanes_add(sum[k], load_left(x + j, left)));
+    return fold(sum) / (float)width;
+}
+
+SCO_INLINE float row_rstd(size_t width, const float *x, float mean, float eps)
+{
+    const lanes m = lanes_set(mean);
+    lanes square[ROW_PARTS];
+    SCO_UNROLL
+    for (size_t k = 0; k < ROW_PARTS; k++)
+        square[k] = lanes_set(0.0f);
+    EACH_PART(width, j, left, k, add_deviation(x + j, left, m, &square[k]));
+    return 1.0f / __builtin_sqrtf(fold(square) / (float)width + eps);
+}
+
 SCO_INLINE void layer_norm(enum sco_norm_activation activation, size_t rows, size_t width, const float *x,
                            const float *scale, const float *bias, float eps, float *y, float *mean, float *rstd)
 {
-    const lanes count = lanes_set((float)width);
-    for (size_t i = 0; i < rows; i++, x += width, y += width) {
-        lanes sum[ROW_PARTS], square[ROW_PARTS];
-        SCO_UNROLL
-        for (size_t k = 0; k < ROW_PARTS; k++)
-            sum[k] = square[k] = lanes_set(0.0f);
-        EACH_PART(width, j, left, k, sum[k] = lanes_add(sum[k], load_left(x + j, left)));
-        const lanes m = lanes_div(lanes_set(fold(sum)), count);
-        EACH_PART(width, j, left, k, add_deviation(x + j, left, m, &square[k]));
-        const lanes variance = lanes_div(lanes_set(fold(square)), count);
-        const lanes r = lanes_div(lanes_set(1.0f), lanes_sqrt(lanes_add(variance, lanes_set(eps))));
-        EACH_PART(width, j, left, k, scale_part(activation, x + j, left, m, r, scale + j, bias + j, y + j));
-        lanes_store_first(mean + i, m, 1);
-        lanes_store_first(rstd + i, r, 1);
+    for (size_t i = 0; i < rows; i += ROWS_AT_ONCE) {
+        const size_t end = rows - i < ROWS_AT_ONCE ? rows : i + ROWS_AT_ONCE;
+        for (size_t row = i; row < end; row++)
+            mean[row] = row_mean(width, x + row * width);
+        for (size_t row = i; row < end; row++)
+            rstd[row] = row_rstd(width, x + row * width, mean[row], eps);
+        for (size_t row = i; row < end; row++) {
+            const lanes m = lanes_set(mean[row]), r = lanes_set(rstd[row]);
+            const float *from = x + row * width;
+            float *to = y + row * width;
+            EACH_PART(width, j, left, k, scale_part(activation, from + j, left, m, r, scale + j, bias + j, to + j));
+        }
     }
 }
 
@@ -317,19 +340,31 @@ SCO_INLINE void layer_norm_bwd(enum sco_norm_activation activation, size_t rows,
                                const float *dy, const float *scale, const float *bias, const float *mean,
                                const float *rstd, float *dx, float *dscale, float *dbias)
 {
-    const lanes count = lanes_set((float)width);
-    for (size_t i = 0; i < rows; i++, x += width, dy += width, dx += width) {
-        const lanes m = lanes_set(mean[i]), r = lanes_set(rstd[i]);
-        lanes sum[ROW_PARTS], along[ROW_PARTS];
-        SCO_UNROLL
-        for (size_t k = 0; k < ROW_PARTS; k++)
-            sum[k] = along[k] = lanes_set(0.0f);
-        EACH_PART(width, j, left, k,
-                  row_sums(activation, x + j, dy + j, left, m, r, scale + j, bias + j, dscale + j, dbias + j, &sum[k],
-                           &along[k]));
-        const lanes c1 = lanes_div(lanes_set(fold(sum)), count), c2 = lanes_div(lanes_set(fold(along)), count);
-        EACH_PART(width, j, left, k,
-                  row_gradient(activation, x + j, dy + j, left, m, r, scale + j, bias + j, c1, c2, dx + j));
+    const float count = (float)width;
+    for (size_t i = 0; i < rows; i += ROWS_AT_ONCE) {
+        const size_t end = rows - i < ROWS_AT_ONCE ? rows : i + ROWS_AT_ONCE;
+        float c1[ROWS_AT_ONCE], c2[ROWS_AT_ONCE];
+        for (size_t row = i; row < end; row++) {
+            const lanes m = lanes_set(mean[row]), r = lanes_set(rstd[row]);
+            const float *from = x + row * width, *along_y = dy + row * width;
+            lanes sum[ROW_PARTS], along[ROW_PARTS];
+            SCO_UNROLL
+            for (size_t k = 0; k < ROW_PARTS; k++)
+                sum[k] = along[k] = lanes_set(0.0f);
+            EACH_PART(width, j, left, k,
+                      row_sums(activation, from + j, along_y + j, left, m, r, scale + j, bias + j, dscale + j,
+                               dbias + j, &sum[k], &along[k]));
+            c1[row - i] = fold(sum) / count;
+            c2[row - i] = fold(along) / count;
+        }
+        for (size_t row = i; row < end; row++) {
+            const lanes m = lanes_set(mean[row]), r = lanes_set(rstd[row]);
+            const lanes k1 = lanes_set(c1[row - i]), k2 = lanes_set(c2[row - i]);
+            const float *from = x + row * width, *along_y = dy + row * width;
+            float *to = dx + row * width;
+            EACH_PART(width, j, left, k,
+                      row_gradient(activation, from + j, along_y + j, left, m, r, scale + j, bias + j, k1, k2, to + j));
+        }
     }
 }
 
