@@ -19,7 +19,7 @@ static struct sco_gemm_shape shape_of(const size_t dim[])
         s.lda += 3;
         s.ldb += 5;
         s.ldc += 7;
-        s.alpha = -1.5f; /* at least 1: a sum that overflows before it is multiplied would overflow after */
+        s.alpha = -1.0f; /* any other may overflow, before the sum or after it as a row likes */
         s.beta = 0.5f;
         s.bias = 1;
         s.activation = SCO_GEMM_LEAKY_RELU;
@@ -30,6 +30,7 @@ static struct sco_gemm_shape shape_of(const size_t dim[])
         s.c_step = s.M * s.ldc + 2;
         s.beta = 1.0f;
     } else if (dim[D_KIND] == RELU) {
+        s.alpha = 1.5f;
         s.bias = 1;
         s.activation = SCO_GEMM_RELU;
     }

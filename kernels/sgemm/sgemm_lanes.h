@@ -398,6 +398,7 @@ enum own {
     PACK_A,
     PACK_B,
     VECTORS,  /* of a tile */
+    SWAPPED,  /* the transpose of the product is computed: op(B)' op(A)' */
     DOTS,     /* last columns that are done one by one */
     SCRATCH_A /* floats from the start of scratch to the packed A */
 };
@@ -434,6 +435,11 @@ static inline struct left left_of(const struct sco_gemm_shape *s, const float *A
 
 static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
 {
+    if (plan->own[SWAPPED]) {
+        const float *left = A;
+        A = B;
+        B = left;
+    }
     const struct sco_gemm_shape *s = &plan->shape;
     const struct update u = update_of(s, s->beta, true, bias);
     multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &u);
@@ -488,8 +494,8 @@ static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *
         const size_t product = task / cells, m = task % cells / own[N_BLOCKS], n = task % own[N_BLOCKS];
         const size_t i0 = cut(s->M, MR, m, own[M_BLOCKS]), i1 = cut(s->M, MR, m + 1, own[M_BLOCKS]);
         const size_t j0 = cut(s->N, NR, n, own[N_BLOCKS]), j1 = cut(s->N, NR, n + 1, own[N_BLOCKS]);
-        const float *A = args->A + product * s->a_step + i0 * a_row;
-        const float *B = args->B + product * s->b_step + j0 * b_column;
+        const float *A = (own[SWAPPED] ? args->B : args->A) + product * s->a_step + i0 * a_row;
+        const float *B = (own[SWAPPED] ? args->A : args->B) + product * s->b_step + j0 * b_column;
         float *C = args->C + product * s->c_step + i0 * s->ldc + j0;
         for (size_t part = 0; part < own[K_BLOCKS]; part++) {
             const size_t k0 = s->K * part / own[K_BLOCKS], k1 = s->K * (part + 1) / own[K_BLOCKS];
@@ -573,6 +579,18 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     if (s->trans_b && s->K == 1 && s->ldb == 1) { /* a column that is a row as well */
         plan->shape.trans_b = 0;
         plan->shape.ldb = s->N;
+    }
+    if (s->N == 1 && s->trans_a && !s->trans_b && s->ldc == 1 && !s->bias) {
+        /* One column of C would leave vectors nearly empty; as a row it fills them. */
+        const struct sco_gemm_shape t = plan->shape;
+        plan->shape.M = 1;
+        plan->shape.N = t.M;
+        plan->shape.lda = t.ldb;
+        plan->shape.ldb = t.lda;
+        plan->shape.ldc = t.M;
+        plan->shape.a_step = t.b_step;
+        plan->shape.b_step = t.a_step;
+        own[SWAPPED] = 1;
     }
     own[M_BLOCKS] = own[N_BLOCKS] = own[K_BLOCKS] = 1;
     if (s->M == 0 || s->N == 0 || s->batch == 0)
