@@ -21,7 +21,7 @@ enum { SCO_CHANNEL_BLOCK = 16 };
 
 static inline size_t sco_channel_block(size_t C)
 {
-    return C < SCO_CHANNEL_BLOCK ? C : SCO_CHANNEL_BLOCK;
+    return C < SCO_CHANNEL_BLOCK ? C : (size_t)SCO_CHANNEL_BLOCK;
 }
 
 /* Floats of one image of C channels in blocks. */
