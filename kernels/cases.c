@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/case.h"
 
-/* One line per family. */
+/* One line per family, or per file of cases where a family has several. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(activation)                                                                                                 \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
     FAMILY(conv2d)                                                                                                     \
+    FAMILY(conv2d_winograd)                                                                                            \
+    FAMILY(dropout)                                                                                                    \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
+    FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
+    FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(velo)
 

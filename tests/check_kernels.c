@@ -47,37 +47,29 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-/* A row that is listed for a slot nobody checks would pass by silence. */
-static size_t unchecked_slots(const struct sco_case_list *list)
+/* A row that is listed for a slot nobody checks would pass by silence, and so would a family that dispatch knows and no
+ * case does. */
+static bool has_case(const struct sco_case_list *const *lists, size_t list_count, const struct sco_family *family,
+                     size_t slot)
 {
-    size_t missing = 0;
-    const struct sco_family *family = list->cases[0].family;
-    for (size_t slot = 0; slot < family->slot_count; slot++) {
-        bool found = false;
-        for (size_t i = 0; i < list->count; i++)
-            found = found || list->cases[i].slot == slot;
-        if (found)
-            continue;
-        printf("FAIL %s.%s has no case\n", family->name, family->slots[slot]);
-        missing++;
-    }
-    return missing;
+    for (size_t l = 0; l < list_count; l++)
+        for (size_t i = 0; i < lists[l]->count; i++)
+            if (lists[l]->cases[i].family == family && lists[l]->cases[i].slot == slot)
+                return true;
+    return false;
 }
 
-/* The same for a whole family that dispatch knows and no case does. */
-static size_t unchecked_families(const struct sco_case_list *const *lists, size_t list_count)
+static size_t unchecked_slots(const struct sco_case_list *const *lists, size_t list_count)
 {
     size_t missing = 0, family_count;
     const struct sco_family *const *families = sco_families(&family_count);
-    for (size_t f = 0; f < family_count; f++) {
-        bool found = false;
-        for (size_t l = 0; l < list_count; l++)
-            found = found || lists[l]->cases[0].family == families[f];
-        if (found)
-            continue;
-        printf("FAIL family %s has no case\n", families[f]->name);
-        missing++;
-    }
+    for (size_t f = 0; f < family_count; f++)
+        for (size_t slot = 0; slot < families[f]->slot_count; slot++) {
+            if (has_case(lists, list_count, families[f], slot))
+                continue;
+            printf("FAIL %s.%s has no case\n", families[f]->name, families[f]->slots[slot]);
+            missing++;
+        }
     return missing;
 }
 
@@ -131,12 +123,11 @@ int main(int argc, char **argv)
     }
     const struct sco_case_list *const *lists;
     const size_t list_count = sco_case_lists(&lists);
-    size_t passed = 0, failed = unchecked_families(lists, list_count), skipped = 0;
+    size_t passed = 0, failed = unchecked_slots(lists, list_count), skipped = 0;
     for (size_t l = 0; l < list_count; l++) {
         const struct sco_family *family = lists[l]->cases[0].family;
         if (options.family != NULL && strcmp(options.family, family->name) != 0)
             continue;
-        failed += unchecked_slots(lists[l]);
         for (size_t row = 0; row < family->row_count; row++) {
             if (options.row != NULL && strcmp(options.row, family->rows[row].name) != 0)
                 continue;

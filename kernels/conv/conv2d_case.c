@@ -10,8 +10,8 @@
 enum { SLOT_FWD, SLOT_BWD_DATA, SLOT_BWD_WEIGHTS };
 /* dims. pads has the digits top left bottom right. gap: floats between one image and the next, of src and of dst. */
 enum { DIM_N, DIM_C, DIM_H, DIM_W, DIM_OC, DIM_KH, DIM_KW, DIM_STRIDE, DIM_PADS, DIM_GAP, DIM_MODE, DIM_CANDIDATE };
-/* What fwd fuses. In the gradients FLIP alone means anything. */
-enum { PLAIN, FLIP, BIAS, BIAS_RELU, BIAS_LEAKY_RESIDUAL, RELU_RESIDUAL_IS_DST };
+/* What fwd fuses. In the gradients FLIP alone means anything, and in bwd_weights WINOGRAD: the plan that transforms. */
+enum { PLAIN, FLIP, BIAS, BIAS_RELU, BIAS_LEAKY_RESIDUAL, RELU_RESIDUAL_IS_DST, WINOGRAD };
 enum { SRC, HWIO, DST, PACKED, WORKSPACE, SCRATCH, OPERANDS_OF_ALL, BIAS_VECTOR = OPERANDS_OF_ALL, RESIDUAL };
 enum { LINE = 64 };
 static const float slope = 0.2f;
@@ -161,13 +161,13 @@ static sco_conv2d_plan_fn *planner(const struct sco_conv2d_ops *ops, enum sco_co
     return direction == SCO_CONV2D_FWD ? ops->fwd : direction == SCO_CONV2D_BWD_DATA ? ops->bwd_data : ops->bwd_weights;
 }
 
-/* The candidate of that number among those that only add, as the bound of these cases supposes; the scalar row's plan
- * where this row has none. */
+/* The candidate of that number among those that only add, as the bound of most cases supposes, or among those that
+ * transform; the scalar row's plan where this row has none. */
 static void choose(const struct sco_conv2d_ops *ops, enum sco_conv2d_direction direction,
-                   const struct sco_conv2d_shape *s, size_t wanted, struct sco_conv2d_plan *plan)
+                   const struct sco_conv2d_shape *s, bool transforms, size_t wanted, struct sco_conv2d_plan *plan)
 {
     for (size_t candidate = 0; planner(ops, direction)(s, candidate, plan); candidate++)
-        if (plan->error_k <= sco_conv2d_sum_error(s, direction) && wanted-- == 0)
+        if ((plan->error_k > sco_conv2d_sum_error(s, direction)) == transforms && wanted-- == 0)
             return;
     struct sco_conv2d_ops scalar;
     sco_conv2d_fill_scalar(&scalar, 0);
@@ -194,7 +194,7 @@ static void run(const struct sco_conv2d_ops *ops, enum sco_conv2d_direction dire
 {
     const struct sco_conv2d_shape s = shape_of(dim);
     struct sco_conv2d_plan plan;
-    choose(ops, direction, &s, dim[DIM_CANDIDATE], &plan);
+    choose(ops, direction, &s, dim[DIM_MODE] == WINOGRAD, dim[DIM_CANDIDATE], &plan);
     const size_t capacity = workspace_capacity(&s, dim) * sizeof(float) - LINE;
     if (plan.packed_count > packed_capacity(&s) || plan.workspace_bytes > capacity || plan.scratch_bytes > capacity)
         return; /* the checker finds the output unwritten */
@@ -329,6 +329,81 @@ static void bwd_weights_oracle(const size_t dim[], void *const before[], size_t 
     EACH_PRODUCT(s, dim[DIM_MODE] == FLIP, accumulate(value, scale, w, src[x], dst[y]);)
 }
 
+/* The magnitudes that reach a weight through the transforms of F(4x4, 3x3) at 0, +-5/8, +-3/2 and infinity:
+ * |G|^T [sum over tiles of |B|^T|src||B| * |A||diff_dst||A|^T] |G|. */
+enum { TILE_IN = 6, TILE_OUT = 4, POINTS = TILE_IN * TILE_IN };
+static const double A2 = 0.625 * 0.625, B2 = 1.5 * 1.5;
+static const double magnitude_b[TILE_IN][TILE_IN] = {
+    {A2 * B2, 0, A2 + B2, 0, 1, 0}, {0, 0.625 * B2, B2, 0.625, 1, 0}, {0, 0.625 * B2, B2, 0.625, 1, 0},
+    {0, 1.5 * A2, A2, 1.5, 1, 0},   {0, 1.5 * A2, A2, 1.5, 1, 0},     {0, A2 *B2, 0, A2 + B2, 0, 1},
+};
+static const double magnitude_a[TILE_IN][TILE_OUT] = {
+    {1, 0, 0, 0},           {1, 0.625, A2, 0.625 * A2}, {1, 0.625, A2, 0.625 * A2},
+    {1, 1.5, B2, 1.5 * B2}, {1, 1.5, B2, 1.5 * B2},     {0, 0, 0, 1},
+};
+static const double at_0 = 1 / (A2 * B2), at_a = 1 / (2 * A2 * (B2 - A2)), at_b = 1 / (2 * B2 * (B2 - A2));
+static const double magnitude_g[TILE_IN][3] = {
+    {at_0, 0, 0},
+    {at_a, 0.625 * at_a, A2 *at_a},
+    {at_a, 0.625 * at_a, A2 *at_a},
+    {at_b, 1.5 * at_b, B2 *at_b},
+    {at_b, 1.5 * at_b, B2 *at_b},
+    {0, 0, 1},
+};
+
+/* sum of |matrix||pixels||matrix|^T at point (i, j) of the tile at (top, left) of a plane of channel c. */
+static double transformed(const struct sco_conv2d_shape *s, bool of_src, const float *x, size_t n, size_t c, size_t top,
+                          size_t left, size_t i, size_t j)
+{
+    const size_t side = of_src ? TILE_IN : TILE_OUT, H = of_src ? s->H : sco_conv2d_oh(s),
+                 W = of_src ? s->W : sco_conv2d_ow(s);
+    double sum = 0.0;
+    for (size_t y = 0; y < side; y++)
+        for (size_t z = 0; z < side; z++) {
+            if (top + y >= H || left + z >= W) /* above and left wraps around */
+                continue;
+            const size_t from =
+                at(n, of_src ? s->src_image : s->dst_image, of_src ? s->C : s->OC, H, W, c, top + y, left + z);
+            sum += fabs((double)x[from]) *
+                   (of_src ? magnitude_b[i][y] * magnitude_b[j][z] : magnitude_a[i][y] * magnitude_a[j][z]);
+        }
+    return sum;
+}
+
+static void winograd_oracle(const size_t dim[], void *const before[], size_t operand, double *value, double *scale)
+{
+    const struct sco_conv2d_shape s = shape_of(dim);
+    bwd_weights_oracle(dim, before, operand, value, scale);
+    for (size_t i = 0; i < wei_count(&s); i++)
+        scale[i] = 0.0;
+    const size_t OH = sco_conv2d_oh(&s), OW = sco_conv2d_ow(&s);
+    for (size_t n = 0; n < s.N; n++)
+        for (size_t oh = 0; oh < OH; oh += TILE_OUT)
+            for (size_t ow = 0; ow < OW; ow += TILE_OUT)
+                for (size_t point = 0; point < POINTS; point++) {
+                    const size_t i = point / TILE_IN, j = point % TILE_IN;
+                    double src[256], dst[256];
+                    for (size_t c = 0; c < s.C; c++)
+                        src[c] = transformed(&s, true, before[SRC], n, c, oh - s.pad_top, ow - s.pad_left, i, j);
+                    for (size_t oc = 0; oc < s.OC; oc++)
+                        dst[oc] = transformed(&s, false, before[DST], n, oc, oh, ow, i, j);
+                    for (size_t w = 0; w < wei_count(&s); w++) {
+                        const size_t tap = w / (s.C * s.OC);
+                        scale[w] +=
+                            magnitude_g[i][tap / 3] * magnitude_g[j][tap % 3] * src[w / s.OC % s.C] * dst[w % s.OC];
+                    }
+                }
+}
+
+static size_t winograd_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
+{
+    const struct sco_conv2d_shape s = common(dim, operand, SCO_IN, SCO_OUT, SCO_IN);
+    const size_t tiles = s.N * ((sco_conv2d_oh(&s) + 3) / 4) * ((sco_conv2d_ow(&s) + 3) / 4);
+    operand[HWIO].bound = SCO_GAMMA;
+    operand[HWIO].k = (double)tiles + 24.0;
+    return OPERANDS_OF_ALL;
+}
+
 /* Taps outside src count too: few, and what a plan does there is its own affair. */
 static double flops(const size_t dim[])
 {
@@ -354,6 +429,12 @@ static void size(size_t total, size_t dim[])
     for (size_t i = 0; i < SCO_CASE_DIMS; i++)
         dim[i] = layer[i];
     dim[DIM_N] = total / (2 * 256 * 14 * 14 * sizeof(float)) + 1;
+}
+
+static void winograd_size(size_t total, size_t dim[])
+{
+    size(total, dim);
+    dim[DIM_MODE] = WINOGRAD;
 }
 
 static const size_t shapes[][SCO_CASE_DIMS] = {
@@ -414,6 +495,17 @@ static const size_t shapes[][SCO_CASE_DIMS] = {
     {3, 64, 7, 7, 96, 1, 1, 1, 0, 0, BIAS_RELU, 1},
     {3, 64, 7, 7, 96, 1, 1, 1, 0, 0, BIAS_RELU, 2},
     {2, 20, 6, 8, 33, 2, 2, 2, 0, 1, FLIP, 1},
+    {3, 3, 30, 30, 33, 7, 7, 2, 3333, 0, PLAIN, 1},
+    {3, 17, 9, 14, 1, 1, 1, 1, 0, 2, PLAIN, 1},
+};
+
+/* At most 256 channels. Sides of whole tiles and not, one group of channels and several, narrow last tiles. */
+static const size_t winograd_shapes[][SCO_CASE_DIMS] = {
+    {1, 16, 4, 4, 16, 3, 3, 1, 1111, 0, WINOGRAD, 0},   {1, 16, 1, 1, 16, 3, 3, 1, 1111, 0, WINOGRAD, 0},
+    {2, 32, 7, 7, 33, 3, 3, 1, 1111, 5, WINOGRAD, 0},   {1, 17, 14, 13, 48, 3, 3, 1, 1111, 0, WINOGRAD, 0},
+    {3, 20, 5, 9, 19, 3, 3, 1, 0, 0, WINOGRAD, 0},      {1, 33, 6, 8, 17, 3, 3, 1, 112, 3, WINOGRAD, 0},
+    {1, 64, 3, 10, 64, 3, 3, 1, 2222, 0, WINOGRAD, 0},  {0, 16, 4, 4, 16, 3, 3, 1, 1111, 0, WINOGRAD, 0},
+    {1, 209, 2, 3, 226, 3, 3, 1, 1111, 0, WINOGRAD, 0},
 };
 
 #define CONV2D_CASE(case_name, slot_number, direction, prepare_function)                                               \
@@ -428,6 +520,24 @@ static const struct sco_case cases[] = {
     CONV2D_CASE("conv2d.fwd", SLOT_FWD, fwd, fwd_prepare),
     CONV2D_CASE("conv2d.bwd_data", SLOT_BWD_DATA, bwd_data, prepare),
     CONV2D_CASE("conv2d.bwd_weights", SLOT_BWD_WEIGHTS, bwd_weights, prepare),
+    {
+        .name = "conv2d.bwd_weights/winograd",
+        .family = &sco_conv2d_family,
+        .slot = SLOT_BWD_WEIGHTS,
+        .dim_count = SCO_CASE_DIMS,
+        .dim_names = {"N", "C", "H", "W", "OC", "KH", "KW", "stride", "pads", "gap", "mode", "candidate"},
+        .operands = winograd_operands,
+        .prepare = prepare,
+        .run = bwd_weights_run,
+        .oracle = winograd_oracle,
+        .flops = flops,
+        .bytes = bytes,
+        .items = items,
+        .size = winograd_size,
+        .shapes = winograd_shapes,
+        .shape_count = SCO_LEN(winograd_shapes),
+        .finite = 1,
+    },
 };
 
 const struct sco_case_list sco_conv2d_cases = {cases, SCO_LEN(cases)};

@@ -55,7 +55,8 @@ struct problem {
     size_t step_h, phases;  /* of the copy: rows from one output row to the next, phases of columns */
     size_t width;           /* columns of a phase */
     size_t row_chunks, row_chunk, col_chunks, col_chunk; /* tasks: parts of rows or of the one long row, */
-    size_t groups, group;                                /* and of panels */
+    size_t groups, group;                                /* of panels, */
+    size_t parts, images;                                /* and of the batch */
 };
 
 static struct axis axis_fwd(size_t K, size_t pad, size_t count)
@@ -139,7 +140,7 @@ static bool thin_edges(const struct axis *w, size_t in_stride, size_t extent)
     return w->start >= -1 && high <= 1 && low + high <= w->taps;
 }
 
-enum { OWN_ROW_CHUNK, OWN_COL_CHUNK, OWN_GROUP };
+enum { OWN_ROW_CHUNK, OWN_COL_CHUNK, OWN_GROUP, OWN_IMAGES };
 
 static struct problem problem_of(const struct sco_conv2d_plan *plan)
 {
@@ -181,10 +182,12 @@ static struct problem problem_of(const struct sco_conv2d_plan *plan)
     }
     p.width = p.cols + (p.span_w > 0 ? (p.span_w - 1) / p.in_stride : 0);
     p.row_chunk = plan->own[OWN_ROW_CHUNK], p.col_chunk = plan->own[OWN_COL_CHUNK], p.group = plan->own[OWN_GROUP];
+    p.images = plan->own[OWN_IMAGES];
     if (p.row_chunk > 0) {
         p.row_chunks = quotient_up(p.rows, p.row_chunk);
         p.col_chunks = quotient_up(p.cols, p.col_chunk);
         p.groups = quotient_up(p.panels, p.group);
+        p.parts = quotient_up(p.N, p.images);
     }
     return p;
 }
@@ -269,6 +272,15 @@ SCO_INLINE void tile(const struct sweep *s, const struct spot *at, const float *
         SCO_UNROLL
         for (size_t m = 0; m < pixels; m++)
             sum[m][v] = start;
+    }
+
+    /* Lines of out arrive while the sums grow. */
+    SCO_UNROLL
+    for (size_t m = 0; m < pixels; m++) {
+        const float *y = m < half ? at->out_a + m * s->out_step : at->out_b + (m - half) * s->out_step;
+        SCO_UNROLL
+        for (size_t v = 0; v < vectors * LANES / BLOCK; v++)
+            __builtin_prefetch(y + v * s->out_block, 1);
     }
 
     const float *in = s->in;
@@ -419,8 +431,8 @@ SCO_INLINE void copy_pixels(float *to, const float *from, const struct problem *
             for (size_t c = 0; c < BLOCK; c += LANES)
                 lanes_store(to + c, lanes_load(pixel + c));
         else
-            for (size_t c = 0; c < channels; c++)
-                to[c] = pixel[c];
+            for (size_t c = 0; c < channels; c += LANES)
+                lanes_store(to + c, load_some(pixel + c, channels - c));
     }
     for (; x < p->width; x++, to += BLOCK)
         for (size_t c = 0; c < BLOCK; c += LANES)
@@ -454,14 +466,16 @@ static void copy_in(const struct problem *p, const float *image, size_t first, s
 /* ---- Runs ------------------------------------------------------------------------------------------------------- */
 
 struct task {
-    size_t n, row, row_end, col, col_end, panel, panel_end;
+    size_t n, n_end, row, row_end, col, col_end, panel, panel_end;
 };
 
 static struct task task_of(const struct problem *p, size_t number)
 {
-    const size_t group = number % p->groups, part = number / p->groups;
-    const size_t col = part % p->col_chunks * p->col_chunk, row = part / p->col_chunks % p->row_chunks * p->row_chunk;
-    return (struct task){.n = part / p->col_chunks / p->row_chunks,
+    const size_t group = number % p->groups, chunk = number / p->groups;
+    const size_t col = chunk % p->col_chunks * p->col_chunk, row = chunk / p->col_chunks % p->row_chunks * p->row_chunk;
+    const size_t n = chunk / p->col_chunks / p->row_chunks * p->images;
+    return (struct task){.n = n,
+                         .n_end = smaller(n + p->images, p->N),
                          .row = row,
                          .row_end = smaller(row + p->row_chunk, p->rows),
                          .col = col,
@@ -480,10 +494,11 @@ static void tap_rows(const struct problem *p, const struct axis *h, size_t row, 
         at->last_row = at->first_row;
 }
 
-/* One filter and one panel over the rows of a task. in: where pixel (task row, column 0) has its first tap. */
+/* One filter and one panel over the rows of an image, or of two of them, in_image and oimage floats apart. in: where
+ * pixel (task row, column 0) has its first tap. */
 static void sweep_rows(const struct problem *p, const struct sweep *s, const struct task *task, const struct axis *h,
-                       const struct axis *w, ptrdiff_t in, const float *wei, float *out, const float *residual,
-                       bool full)
+                       const struct axis *w, ptrdiff_t in, size_t in_image, bool two, const float *wei, float *out,
+                       const float *residual, bool full)
 {
     const size_t row_end = smaller(task->row_end, h->count), col_end = smaller(task->col_end, w->count);
     if (task->row >= row_end || task->col >= col_end)
@@ -501,19 +516,22 @@ static void sweep_rows(const struct problem *p, const struct sweep *s, const str
                           .residual_a = residual == NULL ? NULL : residual + offset,
                           .skip_left = skip_left};
         tap_rows(p, h, row, &at);
-        if (2 * cols <= TILE_PIXELS && row + 1 < row_end) {
+        size_t in_b = in_image, out_b = p->oimage;
+        at.pair = two;
+        if (!two && 2 * cols <= TILE_PIXELS && row + 1 < row_end) {
             struct spot next = at;
             tap_rows(p, h, row + 1, &next);
-            if (next.first_row == at.first_row && next.last_row == at.last_row) {
-                at.pair = true;
-                at.in_b = at.in_a + (ptrdiff_t)in_row;
-                at.out_b = at.out_a + out_row;
-                at.residual_b = residual == NULL ? NULL : at.residual_a + out_row;
-                at.skip_right = skip_right;
-                kernel[2 * cols - 1](s, &at, wei);
-                row++;
-                continue;
-            }
+            at.pair = next.first_row == at.first_row && next.last_row == at.last_row;
+            in_b = in_row, out_b = out_row;
+            row += at.pair;
+        }
+        if (at.pair) {
+            at.in_b = at.in_a + (ptrdiff_t)in_b;
+            at.out_b = at.out_a + out_b;
+            at.residual_b = residual == NULL ? NULL : at.residual_a + out_b;
+            at.skip_right = skip_right;
+            kernel[2 * cols - 1](s, &at, wei);
+            continue;
         }
         for (size_t part = 0; part < parts; part++) {
             const size_t pixels = cols / parts + (part < wide), half = (pixels + 1) / 2;
@@ -530,17 +548,27 @@ static void sweep_rows(const struct problem *p, const struct sweep *s, const str
     }
 }
 
+/* Zeros in all rows of a task's channels: where the step is wider than the filter, no filter reaches some of them. */
+static void clear_rows(const struct problem *p, const struct task *task, float *out, size_t channels)
+{
+    const size_t first = task->row * p->out_stride, last = smaller(task->row_end * p->out_stride, p->OH);
+    const size_t row_floats = p->OW * p->OB;
+    for (size_t c = 0; c < channels; c += p->OB, out += p->OH * row_floats)
+        memset(out + first * row_floats, 0, (last - first) * row_floats * sizeof *out);
+}
+
 static void run(const struct sco_conv2d_plan *plan, const struct sco_conv2d_args *args, size_t phase, size_t first,
                 size_t last)
 {
     const struct problem p = problem_of(plan);
-    const bool fwd = p.direction == SCO_CONV2D_FWD;
+    const bool fwd = p.direction == SCO_CONV2D_FWD, sparse = p.out_stride > smaller(p.KH, p.KW);
     const float *in = fwd ? args->src : args->dst, *residual = fwd ? args->residual : NULL;
     float *out = fwd ? args->dst : args->src, *copy = args->scratch;
     (void)phase;
     struct sweep s = {
         .blocks = p.blocks,
         .last_block = p.last_block,
+        .row_step = p.copies ? p.phases * p.width * BLOCK : p.W * BLOCK,
         .phases = p.phases,
         .phase_step = p.width * BLOCK,
         .far = !p.copies,
@@ -552,37 +580,47 @@ static void run(const struct sco_conv2d_plan *plan, const struct sco_conv2d_args
     size_t copied = SIZE_MAX;
     for (size_t number = first; number < last; number++) {
         const struct task task = task_of(&p, number);
-        const float *image = in + task.n * p.image;
+        size_t in_image = p.image;
+        s.in = in + task.n * p.image;
+        s.block_step = p.H * s.row_step;
         if (p.copies) {
-            s.row_step = p.phases * p.width * BLOCK;
             s.block_step = copy_rows(&p, task.row_end - task.row) * s.row_step;
-            if (copied != number / p.groups)
-                copy_in(&p, image, task.row, task.row_end, copy);
+            in_image = p.blocks * s.block_step;
+            for (size_t n = task.n; n < task.n_end && copied != number / p.groups; n++)
+                copy_in(&p, in + n * p.image, task.row, task.row_end, copy + (n - task.n) * in_image);
             copied = number / p.groups;
-        } else {
-            s.row_step = p.W * BLOCK;
-            s.block_step = p.H * s.row_step;
+            s.in = copy;
         }
         for (size_t panel = task.panel; panel < task.panel_end; panel++) {
             const size_t width = panel_width(&p, panel), channel = panel * PANEL;
-            const float *wei = args->wei + panel_offset(&p, panel);
             s.channels = p.OC < BLOCK ? p.OC : smaller(width, quotient_up(p.OC - channel, BLOCK) * BLOCK);
-            s.bias = fwd && args->bias != NULL ? args->bias + channel : NULL;
+            s.bias = fwd ? args->bias : NULL;
             s.biases = s.bias == NULL ? 0 : p.OC - channel;
-            for (size_t residue = 0; residue < p.out_stride * p.out_stride; residue++) {
-                const size_t rh = residue / p.out_stride, rw = residue % p.out_stride;
-                struct axis h, w;
-                filter(plan, &p, rh, rw, &h, &w);
-                s.taps_h = h.taps, s.taps_w = w.taps;
-                const size_t offset = task.n * p.oimage + channel / BLOCK * s.out_block + (rh * p.OW + rw) * p.OB;
-                s.in = p.copies ? copy : image;
-                ptrdiff_t from = p.copies ? 0 : (ptrdiff_t)(task.row * s.row_step);
-                if (h.taps > 0 && w.taps > 0)
-                    from += (h.start - (p.copies ? p.low_h : 0)) * (ptrdiff_t)s.row_step +
-                            (w.start - (p.copies ? p.low_w : 0)) * BLOCK;
-                sweep_rows(&p, &s, &task, &h, &w, from, wei, out + offset, residual == NULL ? NULL : residual + offset,
-                           width == PANEL);
-                wei += p.C * width * h.taps * w.taps;
+            s.bias += s.bias == NULL ? 0 : channel;
+            for (size_t n = task.n; n < task.n_end;) {
+                const bool two = n + 1 < task.n_end && 2 * p.cols <= TILE_PIXELS;
+                const size_t offset = n * p.oimage + channel / BLOCK * s.out_block;
+                const float *wei = args->wei + panel_offset(&p, panel);
+                for (size_t i = 0; i <= two && sparse; i++)
+                    clear_rows(&p, &task, out + offset + i * p.oimage, s.channels);
+                for (size_t residue = 0; residue < p.out_stride * p.out_stride; residue++) {
+                    const size_t rh = residue / p.out_stride, rw = residue % p.out_stride;
+                    struct axis h, w;
+                    filter(plan, &p, rh, rw, &h, &w);
+                    s.taps_h = h.taps, s.taps_w = w.taps;
+                    if (sparse && h.taps * w.taps == 0)
+                        continue;
+                    ptrdiff_t from = (ptrdiff_t)((n - task.n) * in_image);
+                    if (!p.copies)
+                        from += ((ptrdiff_t)task.row + h.start) * (ptrdiff_t)s.row_step + w.start * BLOCK;
+                    else if (h.taps * w.taps > 0)
+                        from += (h.start - p.low_h) * (ptrdiff_t)s.row_step + (w.start - p.low_w) * BLOCK;
+                    const size_t at = offset + (rh * p.OW + rw) * p.OB;
+                    sweep_rows(&p, &s, &task, &h, &w, from, in_image, two, wei, out + at,
+                               residual == NULL ? NULL : residual + at, width == PANEL);
+                    wei += p.C * width * h.taps * w.taps;
+                }
+                n += 1 + two;
             }
         }
     }
@@ -624,8 +662,6 @@ static bool plan_direct(enum sco_conv2d_direction direction, const struct sco_co
     plan->pack_tasks = p.panels;
     plan->packed_count =
         p.panels == 0 ? 0 : panel_offset(&p, p.panels - 1) + p.KH * p.KW * p.C * panel_width(&p, p.panels - 1);
-    if (p.N == 0 || p.panels == 0 || p.rows == 0 || p.cols == 0)
-        plan->tasks[0] = 0;
 
     /* Of one long row a multiple of a tile; otherwise whole rows, two at least. */
     const size_t channels = p.blocks == 0 ? 1 : p.blocks * BLOCK;
@@ -641,16 +677,24 @@ static bool plan_direct(enum sco_conv2d_direction direction, const struct sco_co
         rows = quotient_up(p.rows, quotient_up(p.rows, rows));
         cols = quotient_up(p.cols, quotient_up(p.cols, cols));
     }
-    const size_t parts = p.N * quotient_up(p.rows, rows) * quotient_up(p.cols, cols);
+    const size_t chunks = quotient_up(p.rows, rows) * quotient_up(p.cols, cols);
+    size_t images = 1;
+    if (chunks == 1) /* as many as fit and divide the batch, and two for tiles that need them */
+        for (size_t i = 2; i <= p.N; i++)
+            if (p.N % i == 0 &&
+                (i * channels * p.H * p.W <= floats[candidate] || (i == 2 && 2 * p.cols <= TILE_PIXELS)))
+                images = i;
+    const size_t parts = quotient_up(p.N, images) * chunks;
     size_t groups = parts == 0 || parts >= TASKS ? 1 : quotient_up(TASKS, parts);
     groups = groups > p.panels ? p.panels : groups;
     plan->own[OWN_ROW_CHUNK] = rows;
     plan->own[OWN_COL_CHUNK] = p.copies ? (p.cols == 0 ? 1 : p.cols) : cols;
     plan->own[OWN_GROUP] = groups == 0 ? 1 : quotient_up(p.panels, groups);
+    plan->own[OWN_IMAGES] = images;
     p = problem_of(plan);
-    plan->tasks[0] = p.N * p.row_chunks * p.col_chunks * p.groups;
+    plan->tasks[0] = p.parts * p.row_chunks * p.col_chunks * p.groups;
     if (p.copies)
-        plan->scratch_bytes = p.blocks * copy_rows(&p, rows) * p.phases * p.width * BLOCK * sizeof(float);
+        plan->scratch_bytes = p.images * p.blocks * copy_rows(&p, rows) * p.phases * p.width * BLOCK * sizeof(float);
 
     char *name = plan->name;
     put_text(&name, "direct ");

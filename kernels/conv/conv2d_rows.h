@@ -23,4 +23,29 @@ static inline double sco_conv2d_sum_error(const struct sco_conv2d_shape *s, enum
     }
 }
 
+/* conv2d_weights_*.c: bwd_weights without transforms. */
+SCO_X86(sco_conv2d_plan_fn sco_conv2d_weights_plan_avx2, sco_conv2d_weights_plan_avx512;)
+SCO_ARM64(sco_conv2d_plan_fn sco_conv2d_weights_plan_neon;)
+
+#define SCO_CONV2D_WINOGRAD_DECLARE(row)                                                                               \
+    sco_conv2d_plan_fn sco_conv2d_winograd_fwd_##row, sco_conv2d_winograd_bwd_data_##row;
+
+/* conv2d_winograd_*.c. Four candidates each: 4x4 tiles, 4x4 with work cut otherwise, 2x2, 2x2 cut otherwise. */
+SCO_BEGIN_DECLS
+SCO_X86(SCO_CONV2D_WINOGRAD_DECLARE(avx2))
+SCO_X86(SCO_CONV2D_WINOGRAD_DECLARE(avx512))
+SCO_ARM64(SCO_CONV2D_WINOGRAD_DECLARE(neon))
+SCO_END_DECLS
+
+/* The candidates of one planner, then those of another. */
+static inline bool sco_conv2d_plan_either(sco_conv2d_plan_fn *first, sco_conv2d_plan_fn *then,
+                                          const struct sco_conv2d_shape *shape, size_t candidate,
+                                          struct sco_conv2d_plan *plan)
+{
+    size_t count = 0;
+    while (count <= candidate && first(shape, count, plan))
+        count++;
+    return count > candidate || then(shape, candidate - count, plan);
+}
+
 #endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/lanes_neon.h"
+
+#define TILE_K    6
+#define TILE_V    4
+#define TILE_NAME "6x16"
+#include "kernels/conv/conv2d_weights_winograd_lanes.h"
+
+bool sco_conv2d_weights_plan_neon(const struct sco_conv2d_shape *shape, size_t candidate, struct sco_conv2d_plan *plan)
+{
+    return weights_or_winograd_plan(shape, candidate, plan);
+}

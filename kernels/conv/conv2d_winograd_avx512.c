@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/lanes_avx512.h"
+
+#define SCO_WINOGRAD_WIDE
+#include "kernels/conv/conv2d_winograd_lanes.h"
+
+bool sco_conv2d_winograd_fwd_avx512(const struct sco_conv2d_shape *shape, size_t candidate,
+                                    struct sco_conv2d_plan *plan)
+{
+    return winograd_plan(shape, SCO_CONV2D_FWD, candidate, plan);
+}
+
+bool sco_conv2d_winograd_bwd_data_avx512(const struct sco_conv2d_shape *shape, size_t candidate,
+                                         struct sco_conv2d_plan *plan)
+{
+    return winograd_plan(shape, SCO_CONV2D_BWD_DATA, candidate, plan);
+}
