@@ -22,6 +22,8 @@ enum kind {
     INSTANCE_BWD,
     LAYER_FWD,
     LAYER_BWD,
+    LAYER_DROPOUT_FWD,
+    LAYER_DROPOUT_BWD,
     MAX_FWD,
     MAX_BWD,
     AVG_FWD,
@@ -71,13 +73,29 @@ static const struct {
     const struct shape *shapes;
     double bytes, flops;
 } models[KINDS] = {
-    [BATCH_FWD] = {resnet, 12.0, 7.0},      [BATCH_BWD] = {resnet, 20.0, 14.0}, [BATCH_ADD_FWD] = {resnet, 16.0, 8.0},
-    [BATCH_ADD_BWD] = {resnet, 32.0, 12.0}, [INSTANCE_FWD] = {unet, 12.0, 7.0}, [INSTANCE_BWD] = {unet, 20.0, 14.0},
-    [LAYER_FWD] = {graph, 8.0, 9.0},        [LAYER_BWD] = {graph, 12.0, 20.0},  [MAX_FWD] = {stem, 5.25, 2.25},
-    [MAX_BWD] = {stem, 5.25, 2.25},         [AVG_FWD] = {unet, 5.0, 1.25},      [AVG_BWD] = {unet, 5.0, 1.0},
-    [MEAN_FWD] = {head, 4.0, 1.0},          [MEAN_BWD] = {head, 4.0, 0.0},      [RELU_FWD] = {wide, 8.0, 1.0},
-    [RELU_BWD] = {wide, 12.0, 1.0},         [GELU_FWD] = {wide, 8.0, 28.0},     [GELU_BWD] = {wide, 12.0, 33.0},
-    [SIGMOID_FWD] = {wide, 8.0, 23.0},      [DROPOUT] = {wide, 8.0, 2.0},       [ADD_RELU] = {wide, 12.0, 2.0},
+    [BATCH_FWD] = {resnet, 12.0, 7.0},
+    [BATCH_BWD] = {resnet, 20.0, 14.0},
+    [BATCH_ADD_FWD] = {resnet, 16.0, 8.0},
+    [BATCH_ADD_BWD] = {resnet, 32.0, 12.0},
+    [INSTANCE_FWD] = {unet, 12.0, 7.0},
+    [INSTANCE_BWD] = {unet, 20.0, 14.0},
+    [LAYER_DROPOUT_FWD] = {graph, 8.0, 11.0},
+    [LAYER_DROPOUT_BWD] = {graph, 12.0, 22.0},
+    [LAYER_FWD] = {graph, 8.0, 9.0},
+    [LAYER_BWD] = {graph, 12.0, 20.0},
+    [MAX_FWD] = {stem, 5.25, 2.25},
+    [MAX_BWD] = {stem, 5.25, 2.25},
+    [AVG_FWD] = {unet, 5.0, 1.25},
+    [AVG_BWD] = {unet, 5.0, 1.0},
+    [MEAN_FWD] = {head, 4.0, 1.0},
+    [MEAN_BWD] = {head, 4.0, 0.0},
+    [RELU_FWD] = {wide, 8.0, 1.0},
+    [RELU_BWD] = {wide, 12.0, 1.0},
+    [GELU_FWD] = {wide, 8.0, 28.0},
+    [GELU_BWD] = {wide, 12.0, 33.0},
+    [SIGMOID_FWD] = {wide, 8.0, 23.0},
+    [DROPOUT] = {wide, 8.0, 2.0},
+    [ADD_RELU] = {wide, 12.0, 2.0},
     [BIAS_BWD] = {graph, 4.0, 1.0},
 };
 
@@ -89,6 +107,8 @@ static const char *const ops[] = {"batch_norm_fwd",
                                   "instance_norm_bwd",
                                   "layer_norm_fwd",
                                   "layer_norm_bwd",
+                                  "layer_norm_dropout_fwd",
+                                  "layer_norm_dropout_bwd",
                                   "max_pool_fwd",
                                   "max_pool_bwd",
                                   "avg_pool_fwd",
@@ -134,7 +154,9 @@ static struct sco_batch_norm batch_norm_of(const struct instance *in)
 
 static struct sco_layer_norm layer_norm_of(const struct instance *in)
 {
-    return (struct sco_layer_norm){in->shape.C, in->scale, in->bias, 1e-6f, SCO_NORM_RELU, &mask, in->mean, in->rstd};
+    const int drops = in->kind == LAYER_DROPOUT_FWD || in->kind == LAYER_DROPOUT_BWD;
+    const struct sco_dropout *dropout = drops ? &mask : NULL;
+    return (struct sco_layer_norm){in->shape.C, in->scale, in->bias, 1e-6f, SCO_NORM_RELU, dropout, in->mean, in->rstd};
 }
 
 /* kind, or the forward step that a backward one follows. */
@@ -156,8 +178,10 @@ static enum sco_status run(const struct instance *in, enum kind kind)
                                   in->dbias, in->workspace);
     case INSTANCE_FWD: return sco_instance_norm_fwd(ctx, &in->shape, &instance, t[X], t[Y], in->workspace);
     case INSTANCE_BWD: return sco_instance_norm_bwd(ctx, &in->shape, &instance, t[X], t[DY], t[DX], in->workspace);
-    case LAYER_FWD: return sco_layer_norm_fwd(ctx, &layer, in->shape.N, t[X], t[Y]);
+    case LAYER_FWD:
+    case LAYER_DROPOUT_FWD: return sco_layer_norm_fwd(ctx, &layer, in->shape.N, t[X], t[Y]);
     case LAYER_BWD:
+    case LAYER_DROPOUT_BWD:
         return sco_layer_norm_bwd(ctx, &layer, in->shape.N, t[X], t[DY], t[DX], in->dscale, in->dbias, in->workspace);
     case MAX_FWD: return sco_max_pool_fwd(ctx, &in->shape, &three_by_two, t[X], t[Y], in->argmax);
     case MAX_BWD: return sco_max_pool_bwd(ctx, &in->shape, &three_by_two, t[DY], in->argmax, t[DX]);
@@ -170,7 +194,7 @@ static enum sco_status run(const struct instance *in, enum kind kind)
     case GELU_FWD: return sco_activation_fwd(ctx, SCO_GELU_TANH, 0.0f, in->floats, t[X], t[Y]);
     case GELU_BWD: return sco_activation_bwd(ctx, SCO_GELU_TANH, 0.0f, in->floats, t[X], t[DY], t[DX]);
     case SIGMOID_FWD: return sco_activation_fwd(ctx, SCO_SIGMOID, 0.0f, in->floats, t[X], t[Y]);
-    case DROPOUT: return sco_dropout(ctx, &mask, 1, in->floats, t[X], t[Y]);
+    case DROPOUT: return sco_dropout_apply(ctx, &mask, 1, in->floats, t[X], t[Y]);
     case ADD_RELU: return sco_residual_add(ctx, 1, in->floats, t[X], t[RESIDUAL], t[Y]);
     case BIAS_BWD: return sco_row_bias_bwd(ctx, in->shape.N, in->shape.C, t[DY], in->dbias, in->workspace);
     case KINDS: break;
@@ -188,7 +212,7 @@ static enum sco_status step(void *data)
 static enum sco_status run_before(const struct instance *in)
 {
     const int follows = in->kind == BATCH_BWD || in->kind == BATCH_ADD_BWD || in->kind == INSTANCE_BWD ||
-                        in->kind == LAYER_BWD || in->kind == MAX_BWD;
+                        in->kind == LAYER_BWD || in->kind == LAYER_DROPOUT_BWD || in->kind == MAX_BWD;
     return follows ? run(in, (enum kind)(in->kind - 1)) : SCO_OK;
 }
 

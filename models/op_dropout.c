@@ -56,8 +56,8 @@ static void row_tasks(size_t phase, size_t first, size_t last, size_t rank, void
     }
 }
 
-enum sco_status sco_dropout(struct sco_ctx *ctx, const struct sco_dropout *dropout, size_t rows, size_t width,
-                            const float *x, float *y)
+enum sco_status sco_dropout_apply(struct sco_ctx *ctx, const struct sco_dropout *dropout, size_t rows, size_t width,
+                                  const float *x, float *y)
 {
     struct rows_job job = {.rows = rows, .pieces = width / PIECE + (width % PIECE != 0), .x = x, .y = y};
     size_t floats;

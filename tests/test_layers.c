@@ -132,7 +132,7 @@ static void dropout_depends_on_the_index_alone(void **state)
         float *x = draw(1, rows * width), *y = floats(rows * width);
         for (size_t k = 0; k < TEAMS; k++) {
             struct sco_ctx *ctx = context(teams[k]);
-            assert_int_equal(sco_dropout(ctx, &d, rows, width, x, y), SCO_OK);
+            assert_int_equal(sco_dropout_apply(ctx, &d, rows, width, x, y), SCO_OK);
             for (size_t i = 0; i < rows * width; i++) {
                 const int kept = random16(&d, i / width * padded + i % width) < 58982;
                 assert_true(y[i] == (kept ? x[i] * (65536.0f / 58982.0f) : 0.0f));
@@ -153,16 +153,16 @@ static void dropout_keeps_as_many_as_it_says(void **state)
     for (size_t i = 0; i < N; i++)
         x[i] = other[i] = 1.0f;
     struct sco_dropout d = {0.1f, 1, 2, 3};
-    assert_int_equal(sco_dropout(ctx, &d, 1, N, x, x), SCO_OK);
+    assert_int_equal(sco_dropout_apply(ctx, &d, 1, N, x, x), SCO_OK);
     d.step = 4;
-    assert_int_equal(sco_dropout(ctx, &d, 1, N, other, other), SCO_OK);
+    assert_int_equal(sco_dropout_apply(ctx, &d, 1, N, other, other), SCO_OK);
     size_t kept = 0, both = 0;
     for (size_t i = 0; i < N; i++)
         kept += x[i] != 0.0f, both += x[i] != 0.0f && other[i] != 0.0f;
     assert_close((double)kept / N, 0.9, 0.0021);
     assert_close((double)both / N, 0.81, 0.0028);
     d.p = 0.0f;
-    assert_int_equal(sco_dropout(ctx, &d, 1, N, other, x), SCO_OK);
+    assert_int_equal(sco_dropout_apply(ctx, &d, 1, N, other, x), SCO_OK);
     assert_memory_equal(x, other, N * sizeof(float));
     free(x), free(other);
     sco_ctx_destroy(ctx);
@@ -406,9 +406,11 @@ static void mistakes_are_named(void **state)
     int8_t taps[64];
     struct sco_blocked shape = {1, 4, 3, 3, 0, 0};
     assert_refused(sco_activation_fwd(ctx, (enum sco_activation)12, 0.0f, 1, one, one), SCO_INVALID, "activation 12");
-    assert_refused(sco_dropout(ctx, &(struct sco_dropout){.p = -0.5f}, 1, 1, one, one), SCO_INVALID, "p = -0.5");
-    assert_refused(sco_dropout(ctx, &(struct sco_dropout){.p = (float)NAN}, 1, 1, one, one), SCO_INVALID, "0 <= p < 1");
-    assert_refused(sco_dropout(ctx, &(struct sco_dropout){.p = 0.5f}, SIZE_MAX / 2, 3, one, one), SCO_SHAPE, "exceed");
+    assert_refused(sco_dropout_apply(ctx, &(struct sco_dropout){.p = -0.5f}, 1, 1, one, one), SCO_INVALID, "p = -0.5");
+    assert_refused(sco_dropout_apply(ctx, &(struct sco_dropout){.p = (float)NAN}, 1, 1, one, one), SCO_INVALID,
+                   "0 <= p < 1");
+    assert_refused(sco_dropout_apply(ctx, &(struct sco_dropout){.p = 0.5f}, SIZE_MAX / 2, 3, one, one), SCO_SHAPE,
+                   "exceed");
     assert_refused(sco_max_pool_fwd(ctx, &shape, &(struct sco_pool){3, 0, 1}, one, one, taps), SCO_INVALID, "stride 0");
     assert_refused(sco_max_pool_fwd(ctx, &shape, &(struct sco_pool){12, 1, 0}, one, one, taps), SCO_INVALID, "11 x 11");
     assert_refused(sco_max_pool_fwd(ctx, &shape, &(struct sco_pool){3, 1, 2}, one, one, taps), SCO_INVALID, "pad 2");

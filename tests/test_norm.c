@@ -386,7 +386,7 @@ static void layer_norm_follows_the_textbook(void **state)
             factor[i] = 1.0f;
         if (r->p >= 0.0f) {
             const struct sco_dropout dropout = {r->p, 99, 3, 7};
-            assert_int_equal(sco_dropout(ctx, &dropout, r->rows, r->width, factor, factor), SCO_OK);
+            assert_int_equal(sco_dropout_apply(ctx, &dropout, r->rows, r->width, factor, factor), SCO_OK);
         }
         double *x = widened(t.x, n), *scale = widened(t.scale, r->width), *bias = widened(t.bias, r->width),
                *f = widened(factor, n), *dy = widened(t.dy, n), *y = doubles(n);

@@ -29,8 +29,8 @@ struct sco_dropout {
  * Memory    none allocated.
  * Errors    SCO_INVALID: p out of range; SCO_SHAPE: rows x width exceeds the address space.
  * Source    Srivastava et al., JMLR 2014; Salmon et al., SC 2011. */
-SCO_API enum sco_status sco_dropout(struct sco_ctx *ctx, const struct sco_dropout *dropout, size_t rows, size_t width,
-                                    const float *x, float *y);
+SCO_API enum sco_status sco_dropout_apply(struct sco_ctx *ctx, const struct sco_dropout *dropout, size_t rows,
+                                          size_t width, const float *x, float *y);
 
 /* The same for whole channels: channel c of image n has the mask of row n, column c. */
 SCO_API enum sco_status sco_channel_dropout(struct sco_ctx *ctx, const struct sco_dropout *dropout,

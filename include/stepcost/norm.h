@@ -80,7 +80,7 @@ SCO_API enum sco_status sco_instance_norm_bwd(struct sco_ctx *ctx, const struct 
  *           by backward; dscale, dbias: float[width] out. rows may be 0, width may not.
  * Layout    contiguous; 4-byte alignment, 64 preferred. y may be x; dx may be dy or x.
  * Numerics  f32; sums over a row within (width / 32 + 6) 2^-24 of the sum of magnitudes; dscale and dbias in f32 over 64
- *           rows, then double over these blocks. The mask of dropout is the one of sco_dropout() on y.
+ *           rows, then double over these blocks. The mask of dropout is the one of sco_dropout_apply() on y.
  *           Same bits from every row and for any team.
  * Cost      8 bytes an element forward, 12 backward, with dropout no more.
  * Threads   the team of ctx; by blocks of 64 rows.
