@@ -285,7 +285,24 @@ SCO_INLINE void tile(const struct sweep *s, const struct spot *at, const float *
 
     const float *in = s->in;
     const bool pair = pixels % 2 == 0 && at->pair;
-    for (size_t block = 0; block < s->blocks; block++) {
+    const size_t taps = s->taps_h * s->taps_w, rows = at->last_row - at->first_row;
+    const bool single = taps == 1 && rows == 1 && at->skip_left + at->skip_right == 0;
+    /* 1 x 1, where a tile is short and what surrounds the sums shows: a loop without the general one's bookkeeping. */
+    for (size_t block = 0; block < s->blocks && single; block++) {
+        const bool last = block + 1 == s->blocks;
+        const float *next = last ? in : in + s->block_step;
+        if (s->far) {
+            SCO_UNROLL
+            for (size_t m = 0; m < pixels; m++)
+                __builtin_prefetch(
+                    next + (m < half ? at->in_a + (ptrdiff_t)(m * BLOCK) : at->in_b + (ptrdiff_t)((m - half) * BLOCK)));
+        }
+        const size_t count = last ? s->last_block : BLOCK;
+        multiply(sum, in, at->in_a, at->in_b, wei, count, pixels, vectors, pixels, pixels);
+        wei += count * vectors * LANES;
+        in = next;
+    }
+    for (size_t block = 0; block < s->blocks && !single; block++) {
         const bool last = block + 1 == s->blocks;
         const size_t count = last ? s->last_block : BLOCK, tap_floats = count * vectors * LANES;
         const float *w = wei + at->first_row * s->taps_w * tap_floats;
@@ -320,7 +337,7 @@ SCO_INLINE void tile(const struct sweep *s, const struct spot *at, const float *
                 }
             }
         }
-        wei += s->taps_h * s->taps_w * tap_floats;
+        wei += taps * tap_floats;
         in += s->block_step;
     }
 
