@@ -434,6 +434,9 @@ static const size_t shapes[][SCO_CASE_DIMS] = {
     {1, 17, 6, 6, 18, 0, 0, BIAS, 4, 0},
     {2, 16, 7, 5, 33, 1111, 3, BIAS_LEAKY_RESIDUAL, 4, 0},
     {2, 33, 5, 7, 16, 1111, 5, RELU_RESIDUAL_IS_DST, 2, 0},
+    /* inner tiles, and tiles that only just reach out */
+    {1, 16, 12, 12, 16, 1111, 0, PLAIN, 4, 0},
+    {1, 16, 6, 8, 16, 1111, 0, PLAIN, 2, 0},
     /* blocks of tiles across images, panels of every width */
     {5, 32, 7, 7, 80, 1111, 0, BIAS_RELU, 4, 0},
     {5, 80, 7, 7, 32, 1111, 1, RELU_RESIDUAL_IS_DST, 4, 1},
