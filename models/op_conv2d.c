@@ -111,7 +111,7 @@ enum sco_status sco_conv2d_create_candidate(struct sco_conv2d **conv, struct sco
                                             enum sco_conv2d_direction direction, const struct sco_conv2d_shape *shape,
                                             const struct sco_row *row, size_t candidate)
 {
-    struct sco_conv2d_ops ops = {NULL};
+    struct sco_conv2d_ops ops = {NULL, NULL, NULL};
     row->fill(&ops, sco_ctx_isa(ctx));
     sco_conv2d_plan_fn *const planners[SCO_CONV2D_DIRECTIONS] = {ops.fwd, ops.bwd_data, ops.bwd_weights};
     struct sco_conv2d *made = calloc(1, sizeof *made);
