@@ -365,8 +365,6 @@ static enum sco_status run(struct sco_conv2d *conv, enum sco_conv2d_direction di
         start += (SCO_ALIGN - (uintptr_t)start % SCO_ALIGN) % SCO_ALIGN;
     args->workspace = start;
     args->scratch = start != NULL ? start + conv->shared_bytes : NULL;
-    if (conv->scratch_bytes == 0)
-        args->scratch = NULL;
     struct run_job job = {conv, *args};
     sco_parallel(conv->team, plan->phases, plan->tasks, run_tasks, &job);
     return SCO_OK;
