@@ -111,7 +111,7 @@ enum sco_status sco_conv2d_create_candidate(struct sco_conv2d **conv, struct sco
                                             enum sco_conv2d_direction direction, const struct sco_conv2d_shape *shape,
                                             const struct sco_row *row, size_t candidate)
 {
-    struct sco_conv2d_ops ops = {NULL};
+    struct sco_conv2d_ops ops = {NULL, NULL, NULL};
     row->fill(&ops, sco_ctx_isa(ctx));
     sco_conv2d_plan_fn *const planners[SCO_CONV2D_DIRECTIONS] = {ops.fwd, ops.bwd_data, ops.bwd_weights};
     struct sco_conv2d *made = calloc(1, sizeof *made);
@@ -365,8 +365,6 @@ static enum sco_status run(struct sco_conv2d *conv, enum sco_conv2d_direction di
         start += (SCO_ALIGN - (uintptr_t)start % SCO_ALIGN) % SCO_ALIGN;
     args->workspace = start;
     args->scratch = start != NULL ? start + conv->shared_bytes : NULL;
-    if (conv->scratch_bytes == 0)
-        args->scratch = NULL;
     struct run_job job = {conv, *args};
     sco_parallel(conv->team, plan->phases, plan->tasks, run_tasks, &job);
     return SCO_OK;

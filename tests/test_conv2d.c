@@ -589,7 +589,7 @@ static void impossible_calls_are_refused(void **state)
     assert_int_equal(sco_conv2d_fwd(conv, NULL, packed, x, NULL, workspace), SCO_INVALID);
     assert_int_equal(sco_conv2d_bwd_data(conv, x, packed, x, workspace), SCO_INVALID);
     assert_non_null(strstr(sco_error_message(), "is of direction fwd"));
-    const struct sco_conv2d_epilogue unknown = {.activation = (enum sco_conv2d_activation)9}, none = {NULL};
+    const struct sco_conv2d_epilogue unknown = {.activation = (enum sco_conv2d_activation)9}, none = {.slope = 0.0f};
     assert_int_equal(sco_conv2d_fwd(conv, x, packed, x + 36, &unknown, workspace), SCO_INVALID);
     sco_conv2d_destroy(conv);
 

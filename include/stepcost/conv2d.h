@@ -21,14 +21,15 @@ enum { SCO_CHANNEL_BLOCK = 16 };
 
 static inline size_t sco_channel_block(size_t C)
 {
-    return C < SCO_CHANNEL_BLOCK ? C : (size_t)SCO_CHANNEL_BLOCK;
+    const size_t block = SCO_CHANNEL_BLOCK;
+    return C < block ? C : block;
 }
 
 /* Floats of one image of C channels in blocks. */
 static inline size_t sco_blocked_image(size_t C, size_t H, size_t W)
 {
-    return C <= SCO_CHANNEL_BLOCK ? C * H * W
-                                  : (C + SCO_CHANNEL_BLOCK - 1) / SCO_CHANNEL_BLOCK * SCO_CHANNEL_BLOCK * H * W;
+    const size_t block = SCO_CHANNEL_BLOCK;
+    return (C <= block ? C : (C + block - 1) / block * block) * H * W;
 }
 
 struct sco_conv2d_shape {

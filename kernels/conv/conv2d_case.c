@@ -166,9 +166,12 @@ static sco_conv2d_plan_fn *planner(const struct sco_conv2d_ops *ops, enum sco_co
 static void choose(const struct sco_conv2d_ops *ops, enum sco_conv2d_direction direction,
                    const struct sco_conv2d_shape *s, bool transforms, size_t wanted, struct sco_conv2d_plan *plan)
 {
-    for (size_t candidate = 0; planner(ops, direction)(s, candidate, plan); candidate++)
+    for (size_t candidate = 0; planner(ops, direction)(s, candidate, plan); candidate++) {
         if ((plan->error_k > sco_conv2d_sum_error(s, direction)) == transforms && wanted-- == 0)
             return;
+        if (plan->destroy != NULL)
+            plan->destroy(plan);
+    }
     struct sco_conv2d_ops scalar;
     sco_conv2d_fill_scalar(&scalar, 0);
     planner(&scalar, direction)(s, 0, plan);

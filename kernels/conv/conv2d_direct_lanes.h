@@ -613,7 +613,8 @@ static void run(const struct sco_conv2d_plan *plan, const struct sco_conv2d_args
             s.channels = p.OC < BLOCK ? p.OC : smaller(width, quotient_up(p.OC - channel, BLOCK) * BLOCK);
             s.bias = fwd ? args->bias : NULL;
             s.biases = s.bias == NULL ? 0 : p.OC - channel;
-            s.bias += s.bias == NULL ? 0 : channel;
+            if (s.bias != NULL)
+                s.bias += channel;
             for (size_t n = task.n; n < task.n_end;) {
                 const bool two = n + 1 < task.n_end && 2 * p.cols <= TILE_PIXELS;
                 const size_t offset = n * p.oimage + channel / BLOCK * s.out_block;

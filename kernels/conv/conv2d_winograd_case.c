@@ -159,9 +159,12 @@ static void choose(const struct sco_conv2d_ops *ops, bool fwd, const size_t dim[
     const struct sco_conv2d_shape s = shape_of(dim);
     const char *const name = dim[DIM_TILE] == 4 ? "winograd 4x4" : "winograd 2x2";
     size_t wanted = dim[DIM_OTHER];
-    for (size_t candidate = 0; (fwd ? ops->fwd : ops->bwd_data)(&s, candidate, plan); candidate++)
+    for (size_t candidate = 0; (fwd ? ops->fwd : ops->bwd_data)(&s, candidate, plan); candidate++) {
         if (strncmp(plan->name, name, strlen(name)) == 0 && wanted-- == 0)
             return;
+        if (plan->destroy != NULL)
+            plan->destroy(plan);
+    }
     struct sco_conv2d_ops scalar;
     sco_conv2d_fill_scalar(&scalar, 0);
     (fwd ? scalar.fwd : scalar.bwd_data)(&s, 0, plan);
