@@ -7,6 +7,7 @@
     FAMILY(adam)                                                                                                       \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
+    FAMILY(graph)                                                                                                  \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
     FAMILY(momentum)                                                                                                   \

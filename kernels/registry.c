@@ -5,6 +5,7 @@
 #include "kernels/adam/adam.h"
 #include "kernels/finite/finite.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/graph/graph.h"
 #include "kernels/lamb/lamb.h"
 #include "kernels/lion/lion.h"
 #include "kernels/momentum/momentum.h"
@@ -13,7 +14,7 @@
 
 static const struct sco_family *const families[] = {
     &sco_adafactor_family, &sco_adam_family, &sco_finite_family,   &sco_gemm_family,
-    &sco_lamb_family,      &sco_lion_family, &sco_momentum_family, &sco_roof_family,
+    &sco_graph_family, &sco_lamb_family,      &sco_lion_family, &sco_momentum_family, &sco_roof_family,
     &sco_velo_family,
 };
 
