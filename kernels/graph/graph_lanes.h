@@ -48,6 +48,12 @@ SCO_INLINE void fetch(const float *x, const size_t vectors)
         __builtin_prefetch((const void *)((uintptr_t)x + v * sizeof *x));
 }
 
+SCO_INLINE void fetch_row(const float *x, size_t H)
+{
+    for (size_t j = 0; j < H; j += LINE)
+        __builtin_prefetch((const void *)((uintptr_t)x + j * sizeof *x));
+}
+
 /* Whole lines only: a vector that straddles lines cannot be streamed. */
 SCO_INLINE int can_stream(const float *y, size_t H)
 {
@@ -80,6 +86,8 @@ static size_t gather_i32(size_t count, size_t H, const int32_t *index, size_t ro
     for (size_t i = 0; i < count; i++) {
         if (index[i] < 0 || (size_t)index[i] >= rows)
             return i;
+        if (i + AHEAD < count)
+            fetch_row((const float *)((uintptr_t)x + (size_t)index[i + AHEAD] * H * sizeof *x), H);
         copy_row(H, x + (size_t)index[i] * H, y + i * H);
     }
     return count;
@@ -91,6 +99,8 @@ static size_t gather_i64(size_t count, size_t H, const int64_t *index, size_t ro
     for (size_t i = 0; i < count; i++) {
         if (index[i] < 0 || (uint64_t)index[i] >= rows)
             return i;
+        if (i + AHEAD < count)
+            fetch_row((const float *)((uintptr_t)x + (size_t)index[i + AHEAD] * H * sizeof *x), H);
         copy_row(H, x + (size_t)index[i] * H, y + i * H);
     }
     return count;
@@ -116,8 +126,11 @@ static void gather_add(size_t count, size_t H, const uint32_t *ia, const float *
                        float *SCO_RESTRICT y)
 {
     if (b == NULL)
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            if (i + AHEAD < count)
+                fetch_row(a + ia[i + AHEAD] * H, H);
             copy_row(H, a + ia[i] * H, y + i * H);
+        }
     else if (c == NULL)
         for (size_t i = 0; i < count; i++)
             add_rows(H, a + ia[i] * H, b + ib[i] * H, b, y + i * H, 0);
@@ -373,8 +386,7 @@ static void sddmm(size_t first, size_t last, size_t H, const uint32_t *row_ptr, 
         const struct entries at = {node, edge, row_ptr[r], row_ptr[r + 1], row_ptr[last]};
         for (size_t k = at.begin; k < at.end; k++) {
             if (k + AHEAD < at.list_end)
-                for (size_t j = 0; j < H; j += LINE)
-                    fetch(b + node[k + AHEAD] * H + j, LINE / LANES);
+                fetch_row(b + node[k + AHEAD] * H, H);
             out[edge_of(&at, k)] = dot(H, a + r * H, b + node[k] * H);
         }
     }

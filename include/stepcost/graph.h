@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Message passing over batches of graphs. */
+#ifndef STEPCOST_GRAPH_H
+#define STEPCOST_GRAPH_H
+
+#include <stddef.h>
+
+#include "stepcost/ctx.h"
+
+SCO_BEGIN_DECLS
+
+/* Many graphs as one: edge e goes from node senders[e] to node receivers[e]. Nodes and edges of graph g follow those of
+ * graph g - 1. Repeated edges, self loops, isolated nodes, graphs without nodes or edges and edges between graphs are
+ * allowed; a batch padded to a fixed size has its padding in graphs of their own, like any other. */
+struct sco_graph_batch {
+    size_t nodes, edges, graphs;
+    size_t index_bytes;          /* of all four arrays: 4 (int32_t) or 8 (int64_t) */
+    const void *senders;         /* [edges] */
+    const void *receivers;       /* [edges] */
+    const void *n_node, *n_edge; /* [graphs]; both NULL: one graph of everything, graphs = 1 */
+};
+
+/* A batch, validated and sorted by either endpoint. Built once per batch, used by every layer and its gradient. */
+struct sco_graph;
+
+/* Reserves a graph for batches of at most so many nodes, edges and graphs; it starts empty. ctx must outlive it.
+ *
+ * Memory    sco_graph_bytes(), allocated here and nowhere else: 12 bytes per node, 28 per edge, 8 per graph, about.
+ * Errors    SCO_SHAPE: more than 2^32 - 2 nodes, edges or graphs; SCO_NOMEM. */
+SCO_API enum sco_status sco_graph_create(struct sco_graph **graph, struct sco_ctx *ctx, size_t max_nodes,
+                                         size_t max_edges, size_t max_graphs);
+SCO_API void sco_graph_destroy(struct sco_graph *graph); /* NULL is a no-op */
+
+/* Bytes that sco_graph_create() allocates; SIZE_MAX when they cannot be counted. */
+SCO_API size_t sco_graph_bytes(size_t max_nodes, size_t max_edges, size_t max_graphs);
+
+/* Takes a batch: copies its indices and sorts its edges by sender and by receiver, each by a counting sort that keeps the
+ * order of edges with the same endpoint. That order is the order of every sum.
+ *
+ * Cost      linear in nodes + edges + graphs; two threads at most.
+ * Memory    none allocated; the batch's arrays may go afterwards.
+ * Errors    SCO_INVALID: a NULL array, an index_bytes other than 4 and 8, an endpoint that is no node (the message names
+ *           the first such edge and its value), a negative n_node or n_edge; SCO_SHAPE: larger than what the graph was
+ *           created for, or n_node or n_edge do not add up to nodes or edges. The graph is empty after an error. */
+SCO_API enum sco_status sco_graph_build(struct sco_graph *graph, const struct sco_graph_batch *batch);
+
+SCO_API size_t sco_graph_nodes(const struct sco_graph *graph);
+SCO_API size_t sco_graph_edges(const struct sco_graph *graph);
+SCO_API size_t sco_graph_graphs(const struct sco_graph *graph);
+
+enum sco_graph_end { SCO_GRAPH_SENDER, SCO_GRAPH_RECEIVER };
+
+/* What the operations below share. Matrices have one row of H floats per node, edge or graph.
+ *
+ * Shapes    as the comments say; H from 0; sizes of 0 are no-ops (outputs without entries are zeroed).
+ * Layout    row major, contiguous; 4-byte alignment required, 64 preferred. Outputs overlap nothing.
+ * Numerics  f32; a sum starts at +0 and adds its edges, or nodes, in ascending order: the same bits from every row of
+ *           kernels and for any team. relu(v) = v < 0 ? 0 : v, derivative 1 where v > 0 and 0 elsewhere.
+ * Cost      the rows moved, each read or written once; no temporary of edges x H, no atomics. A node's sum is one thread's
+ *           work, whatever its degree.
+ * Threads   the context's team, cut by nodes and edges together; one call at a time.
+ * Memory    none allocated.
+ * Errors    SCO_INVALID: a NULL matrix that is not empty; SCO_SHAPE: H so large that a matrix cannot be addressed. */
+
+/* y[e] = x[endpoint of e]: nodes x H to edges x H. */
+SCO_API enum sco_status sco_graph_gather(const struct sco_graph *graph, enum sco_graph_end end, size_t H,
+                                         const float *SCO_RESTRICT x, float *SCO_RESTRICT y);
+
+/* y[n] = sum of x[e] over the edges with this endpoint: edges x H to nodes x H. The gradient of sco_graph_gather(). */
+SCO_API enum sco_status sco_graph_sum(const struct sco_graph *graph, enum sco_graph_end end, size_t H,
+                                      const float *SCO_RESTRICT x, float *SCO_RESTRICT y);
+
+/* y[g] = sum of x over the nodes, or edges, of graph g. */
+SCO_API enum sco_status sco_graph_sum_nodes(const struct sco_graph *graph, size_t H, const float *SCO_RESTRICT x,
+                                            float *SCO_RESTRICT y);
+SCO_API enum sco_status sco_graph_sum_edges(const struct sco_graph *graph, size_t H, const float *SCO_RESTRICT x,
+                                            float *SCO_RESTRICT y);
+
+/* Gather, message and sum in one pass: y[n] = sum over the edges e that n receives of relu(x[sender of e] + e[e]).
+ *
+ * Shapes    x: nodes x H; e: edges x H; y: nodes x H.
+ * Source    Hu et al., "Open Graph Benchmark", NeurIPS 2020 (the message of its GIN with edge features). */
+SCO_API enum sco_status sco_graph_relu_sum(const struct sco_graph *graph, size_t H, const float *SCO_RESTRICT x,
+                                           const float *SCO_RESTRICT e, float *SCO_RESTRICT y);
+
+/* Its gradient in one pass by senders, from dy: de[e] = dy[receiver of e] where the message was positive, else 0; dx[n] =
+ * sum of de over the edges that n sends.
+ *
+ * Shapes    x, dy, dx: nodes x H; e, de: edges x H. */
+SCO_API enum sco_status sco_graph_relu_sum_bwd(const struct sco_graph *graph, size_t H, const float *SCO_RESTRICT x,
+                                               const float *SCO_RESTRICT e, const float *SCO_RESTRICT dy,
+                                               float *SCO_RESTRICT dx, float *SCO_RESTRICT de);
+
+/* Sparse times dense: y[n] = sum over the edges with endpoint n of weight[e] x[other endpoint], by fused multiply-adds.
+ * SCO_GRAPH_RECEIVER multiplies by the weighted adjacency matrix, SCO_GRAPH_SENDER by its transpose, which is the gradient
+ * with respect to x.
+ *
+ * Shapes    weight: edges; x, y: nodes x H. */
+SCO_API enum sco_status sco_graph_spmm(const struct sco_graph *graph, enum sco_graph_end end, size_t H,
+                                       const float *SCO_RESTRICT weight, const float *SCO_RESTRICT x,
+                                       float *SCO_RESTRICT y);
+
+/* Dense times dense at the edges: out[e] = a[receiver of e] . b[sender of e]. With a = dy, b = x the gradient of
+ * sco_graph_spmm(..., SCO_GRAPH_RECEIVER, ...) with respect to its weights.
+ *
+ * Shapes    a, b: nodes x H; out: edges.
+ * Numerics  sixteen partial sums by fused multiply-adds, element i in the (i mod 16)-th, folded in halves. */
+SCO_API enum sco_status sco_graph_sddmm(const struct sco_graph *graph, size_t H, const float *SCO_RESTRICT a,
+                                        const float *SCO_RESTRICT b, float *SCO_RESTRICT out);
+
+/* ---- A message by a network of two layers ----------------------------------------------------------------------- */
+
+/* y[n] = sum over the edges e that n receives of relu([x[sender], x[receiver], e] W1 + b1) W2 + b2
+ *
+ * [...] is a concatenation that is never made: W1 falls into three blocks of rows, nodes are multiplied by theirs before
+ * they are gathered, and the second layer, being linear, multiplies sums of edges. */
+struct sco_graph_mlp_shape {
+    size_t node_in, edge_in, hidden, out;
+};
+struct sco_graph_mlp;
+
+/* Reserves the workspace for graphs of at most max_nodes nodes. ctx must outlive it.
+ *
+ * Memory    sco_graph_mlp_bytes(), allocated here and nowhere else: max_nodes x hidden floats, packed weights, and about
+ *           four matrices of 96 rows per thread.
+ * Errors    SCO_SHAPE: sizes that cannot be addressed; SCO_NOMEM. */
+SCO_API enum sco_status sco_graph_mlp_create(struct sco_graph_mlp **mlp, struct sco_ctx *ctx,
+                                             const struct sco_graph_mlp_shape *shape, size_t max_nodes);
+SCO_API void sco_graph_mlp_destroy(struct sco_graph_mlp *mlp); /* NULL is a no-op */
+SCO_API size_t sco_graph_mlp_bytes(struct sco_ctx *ctx, const struct sco_graph_mlp_shape *shape, size_t max_nodes);
+
+/* One message step.
+ *
+ * Shapes    x: nodes x node_in; e: edges x edge_in; W1: (2 node_in + edge_in) x hidden; b1: hidden; W2: hidden x out; b2:
+ *           out; y: nodes x out. b1 and b2 may be NULL (zero).
+ * Layout    row major, contiguous; weights are [in, out] as in Flax. Outputs overlap nothing.
+ * Numerics  f32, fused multiply-adds in the order of kernels/gemm; a node's messages are added in ascending order of their
+ *           edges. The same bits from every row of kernels and for any team.
+ * Cost      2 nodes hidden (2 node_in + out) + 2 edges edge_in hidden flops; weights are packed in every call.
+ * Threads   the context's team; one call at a time.
+ * Memory    none allocated.
+ * Errors    SCO_INVALID: a NULL matrix that is not empty; SCO_SHAPE: more nodes than max_nodes. */
+SCO_API enum sco_status sco_graph_mlp_fwd(struct sco_graph_mlp *mlp, const struct sco_graph *graph,
+                                          const float *SCO_RESTRICT x, const float *SCO_RESTRICT e, const float *W1,
+                                          const float *b1, const float *W2, const float *b2, float *SCO_RESTRICT y);
+
+SCO_END_DECLS
+#endif
