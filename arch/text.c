@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void sco_text_add(struct sco_text *text, const char *format, ...)
 {
@@ -13,4 +14,16 @@ void sco_text_add(struct sco_text *text, const char *format, ...)
     va_end(args);
     if (n > 0)
         text->used += (size_t)n;
+}
+
+bool sco_text_listed(const char *list, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *at = list;; at++) {
+        if (strncmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return true;
+        at = strchr(at, ',');
+        if (at == NULL)
+            return false;
+    }
 }

@@ -3,6 +3,7 @@
 #ifndef SCO_ARCH_TEXT_H
 #define SCO_ARCH_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "stepcost/export.h"
@@ -14,5 +15,8 @@ struct sco_text {
 };
 
 void sco_text_add(struct sco_text *text, const char *format, ...) SCO_PRINTF(2, 3);
+
+/* Whether word is one of the words of list, which commas separate. */
+bool sco_text_listed(const char *list, const char *word);
 
 #endif

@@ -11,9 +11,9 @@
 #include "stepcost/microbench.h"
 #include "stepcost/velo.h"
 
-enum { MAX_TENSORS = 4096, LINE = SCO_ALIGN / sizeof(float), SKEW = 272, P_SEED = 11, G_SEED = 12 };
+enum { MAX_TENSORS = 4096, MAX_VARIANTS = 16, LINE = SCO_ALIGN / sizeof(float), SKEW = 272, P_SEED = 11, G_SEED = 12 };
 
-/* An optimizer on the tensors of a case, ready to step. */
+/* An optimizer on the tensors of a case, or the variants of an operator, ready to step. */
 struct peer {
     struct sco_ctx *ctx;
     size_t threads;
@@ -23,6 +23,9 @@ struct peer {
     float *p_memory, *g_memory, *p[MAX_TENSORS];
     const float *g[MAX_TENSORS];
     struct sco_optim *optim;
+    struct sco_op *op[MAX_VARIANTS];
+    const char *variant[MAX_VARIANTS];
+    size_t variant_count;
     float *flush;
     size_t flush_floats;
 };
@@ -152,6 +155,9 @@ static bool configure(const char *op, struct sco_optim_config *config)
 
 static void drop(struct peer *peer)
 {
+    for (size_t i = 0; i < peer->variant_count; i++)
+        sco_op_destroy(peer->op[i]);
+    peer->variant_count = 0;
     sco_optim_destroy(peer->optim);
     sco_free(peer->p_memory);
     sco_free(peer->g_memory);
@@ -214,7 +220,29 @@ static enum sco_status prepare(struct peer *peer, struct sco_optim_config *confi
     return status;
 }
 
+/* Every variant of an operator that this build and CPU have. */
+static enum sco_status prepare_op(struct peer *peer, struct sco_op_request *request)
+{
+    enum sco_status status = SCO_UNSUPPORTED;
+    const char *variant;
+    for (size_t v = 0; (variant = sco_op_variant(request->op, v)) != NULL && peer->variant_count < MAX_VARIANTS; v++) {
+        request->variant = variant;
+        status = sco_op_create(&peer->op[peer->variant_count], peer->ctx, request);
+        if (status == SCO_OK)
+            peer->variant[peer->variant_count++] = variant;
+        else if (status != SCO_UNSUPPORTED)
+            return status;
+    }
+    return peer->variant_count > 0 ? SCO_OK : status;
+}
+
 /* ---- Timing ---- */
+
+/* What time_steps() repeats: an optimizer, or one variant of an operator. */
+static enum sco_status step(struct peer *peer, struct sco_op *op)
+{
+    return op != NULL ? sco_op_step(op) : sco_optim_step(peer->optim, 1.0f, peer->p, peer->g);
+}
 
 static enum sco_status sweep_cache(struct peer *peer, size_t bytes)
 {
@@ -232,9 +260,10 @@ static enum sco_status sweep_cache(struct peer *peer, size_t bytes)
     return SCO_OK;
 }
 
-static enum sco_status time_steps(struct peer *peer, const struct cli_peer_request *request, json_t *times)
+static enum sco_status time_steps(struct peer *peer, struct sco_op *op, const struct cli_peer_request *request,
+                                  json_t *times)
 {
-    enum sco_status status = sco_optim_step(peer->optim, 1.0f, peer->p, peer->g); /* code and data come in */
+    enum sco_status status = step(peer, op); /* code and data come in */
     const uint64_t begin = sco_clock_ns();
     for (size_t rep = 0; status == SCO_OK && rep < request->max_reps; rep++) {
         if (rep >= request->min_reps && (double)(sco_clock_ns() - begin) > request->seconds * 1e9)
@@ -242,7 +271,7 @@ static enum sco_status time_steps(struct peer *peer, const struct cli_peer_reque
         if (request->cold_bytes != 0 && (status = sweep_cache(peer, request->cold_bytes)) != SCO_OK)
             break;
         const uint64_t start = sco_clock_ns();
-        status = sco_optim_step(peer->optim, 1.0f, peer->p, peer->g);
+        status = step(peer, op);
         json_array_append_new(times, json_integer((json_int_t)(sco_clock_ns() - start)));
     }
     return status;
@@ -270,37 +299,64 @@ static void print_line(json_t *reply)
     json_decref(reply);
 }
 
+/* Prints one line of times. */
+static void print_times(const char *name, const char *note, const struct cli_peer_request *request, json_t *times)
+{
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:O}", "peer", name, "op", request->op, "case", request->name, "times_ns", times);
+    if (note != NULL)
+        json_object_set_new(line, "note", json_string(note));
+    print_line(line);
+}
+
+static enum sco_status optim_once(struct peer *peer, const struct cli_peer_request *request,
+                                  struct sco_optim_config *config)
+{
+    char levels[64];
+    json_t *times = json_array();
+    enum sco_status status = prepare(peer, config);
+    if (status == SCO_OK)
+        status = time_steps(peer, NULL, request, times);
+    if (status == SCO_OK)
+        print_times(sco_isa_format(sco_ctx_isa(peer->ctx), levels, sizeof levels),
+                    config->kind == SCO_OPTIM_VELO ? sco_velo_theta_origin(peer->theta) : NULL, request, times);
+    json_decref(times);
+    return status;
+}
+
+static enum sco_status ops_once(struct peer *peer, const struct cli_peer_request *request)
+{
+    struct sco_op_request op = {.op = request->op, .name = request->name, .batch = request->batch};
+    enum sco_status status = prepare_op(peer, &op);
+    for (size_t i = 0; i < peer->variant_count && status == SCO_OK; i++) {
+        json_t *times = json_array();
+        status = time_steps(peer, peer->op[i], request, times);
+        if (status == SCO_OK)
+            print_times(peer->variant[i], sco_op_note(peer->op[i]), request, times);
+        json_decref(times);
+    }
+    return status;
+}
+
 int cli_peer_once(const struct cli_peer_request *request)
 {
     struct sco_optim_config config;
     struct peer *peer = peer_new();
     if (peer == NULL)
         return cli_fail(CLI_ENVIRONMENT, "no memory");
+    const char *suite = request->suite != NULL ? request->suite : "optim";
+    const bool ops = strcmp(suite, "ops") == 0;
     int code = CLI_OK;
-    if ((request->suite != NULL && strcmp(request->suite, "optim") != 0) || !configure(request->op, &config) ||
-        !add_named_case(peer, request->name))
-        code = cli_fail(CLI_ENVIRONMENT, "unsupported: op %s, case %s of suite %s", request->op, request->name,
-                        request->suite != NULL ? request->suite : "optim");
-    json_t *times = json_array();
+    if (ops ? sco_op_variant(request->op, 0) == NULL
+            : strcmp(suite, "optim") != 0 || !configure(request->op, &config) || !add_named_case(peer, request->name))
+        code = cli_fail(CLI_ENVIRONMENT, "unsupported: op %s, case %s of suite %s", request->op, request->name, suite);
     if (code == CLI_OK) {
         enum sco_status status = start_team(peer, request->threads);
         if (status == SCO_OK)
-            status = prepare(peer, &config);
-        if (status == SCO_OK)
-            status = time_steps(peer, request, times);
+            status = ops ? ops_once(peer, request) : optim_once(peer, request, &config);
         if (status != SCO_OK)
             code = cli_fail_status(status);
     }
-    if (code == CLI_OK) {
-        char levels[64];
-        json_t *line =
-            json_pack("{s:s, s:s, s:s, s:O}", "peer", sco_isa_format(sco_ctx_isa(peer->ctx), levels, sizeof levels),
-                      "op", request->op, "case", request->name, "times_ns", times);
-        if (config.kind == SCO_OPTIM_VELO)
-            json_object_set_new(line, "note", json_string(sco_velo_theta_origin(peer->theta)));
-        print_line(line);
-    }
-    json_decref(times);
     peer_free(peer);
     return code;
 }
@@ -324,10 +380,32 @@ static size_t count_of(const json_t *object, const char *key, size_t otherwise)
     return json_is_integer(value) && json_integer_value(value) >= 0 ? (size_t)json_integer_value(value) : otherwise;
 }
 
+static json_t *answer_prepare_op(struct peer *peer, const json_t *query)
+{
+    const json_t *spec = json_object_get(query, "spec");
+    struct sco_op_request request = {.op = text_of(query, "op"),
+                                     .name = text_of(query, "case"),
+                                     .batch = count_of(spec, "batch", 0),
+                                     .rows = count_of(spec, "rows", 0)};
+    enum sco_status status = start_team(peer, count_of(query, "threads", 1));
+    if (status == SCO_OK && sco_op_variant(request.op, 0) == NULL)
+        return refusal("unsupported");
+    if (status == SCO_OK)
+        status = prepare_op(peer, &request);
+    if (status != SCO_OK)
+        return refusal(status == SCO_UNSUPPORTED ? "unsupported" : sco_error_message());
+    json_t *variants = json_array();
+    for (size_t i = 0; i < peer->variant_count; i++)
+        json_array_append_new(variants, json_string(peer->variant[i]));
+    return json_pack("{s:b, s:o}", "ok", 1, "variants", variants);
+}
+
 static json_t *answer_prepare(struct peer *peer, const json_t *query)
 {
     struct sco_optim_config config;
     drop(peer);
+    if (strcmp(text_of(query, "suite"), "ops") == 0)
+        return answer_prepare_op(peer, query);
     if (strcmp(text_of(query, "suite"), "optim") != 0 || !configure(text_of(query, "op"), &config))
         return refusal("unsupported");
     const json_t *shapes = json_object_get(json_object_get(query, "spec"), "shapes");
@@ -348,14 +426,19 @@ static json_t *answer_run(struct peer *peer, const json_t *query)
         .seconds =
             json_object_get(query, "seconds") != NULL ? json_number_value(json_object_get(query, "seconds")) : 0.2,
     };
-    if (peer->optim == NULL)
-        return refusal("nothing is prepared");
+    struct sco_op *op = NULL;
+    for (size_t i = 0; i < peer->variant_count; i++)
+        if (strcmp(text_of(query, "variant"), peer->variant[i]) == 0)
+            op = peer->op[i];
+    if (peer->optim == NULL && op == NULL)
+        return refusal("nothing of that variant is prepared");
     json_t *times = json_array();
-    if (time_steps(peer, &request, times) != SCO_OK) {
+    if (time_steps(peer, op, &request, times) != SCO_OK) {
         json_decref(times);
         return refusal(sco_error_message());
     }
-    return json_pack("{s:b, s:o}", "ok", 1, "times_ns", times);
+    return op != NULL ? json_pack("{s:b, s:o, s:s}", "ok", 1, "times_ns", times, "note", sco_op_note(op))
+                      : json_pack("{s:b, s:o}", "ok", 1, "times_ns", times);
 }
 
 int cli_peer_serve(void)

@@ -7,11 +7,11 @@
 
 struct cli_peer_request {
     const char *suite, *op, *name;
-    size_t threads, min_reps, max_reps, cold_bytes;
+    size_t threads, min_reps, max_reps, cold_bytes, batch;
     double seconds;
 };
 
-/* Times request and prints one JSON line {"peer", "op", "case", "times_ns"}. Exit code 3: the op or case is not supported. */
+/* Times request and prints a JSON line {"peer", "op", "case", "times_ns"}, for operators one for each variant. Exit code 3: the op or case is not supported. */
 int cli_peer_once(const struct cli_peer_request *request);
 
 /* One JSON request per line on stdin, one reply per line on stdout, until {"do": "quit"} or the end of input. */

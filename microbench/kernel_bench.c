@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/fail.h"
+#include "arch/text.h"
 #include "microbench/case_check.h"
 #include "microbench/roofs.h"
 #include "microbench/rounds.h"
@@ -111,18 +112,6 @@ enum sco_status sco_bench_sizes(struct sco_ctx *ctx, const char *words, struct s
 }
 
 /* ---- Rows ---- */
-
-static bool listed(const char *list, const char *word)
-{
-    const size_t length = strlen(word);
-    for (const char *at = list;; at++) {
-        if (strncmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-            return true;
-        at = strchr(at, ',');
-        if (at == NULL)
-            return false;
-    }
-}
 
 /* Each word of rows must be the name of a row of some family that runs here. */
 static enum sco_status check_rows(const char *rows, sco_isa isa)
@@ -275,7 +264,7 @@ static enum sco_status bench_init(struct bench *bench, size_t bytes, const struc
 
     for (size_t row = 0; row < c->family->row_count && bench->row_count < MAX_ROWS; row++) {
         if (!sco_case_has_row(c, row, isa) ||
-            (options->rows != NULL && !listed(options->rows, c->family->rows[row].name)))
+            (options->rows != NULL && !sco_text_listed(options->rows, c->family->rows[row].name)))
             continue;
         struct row_run *run = &bench->rows[bench->row_count++];
         *run = (struct row_run){.bench = bench, .row = row, .repeats = 1};
@@ -412,7 +401,7 @@ static enum sco_status check_case(const struct sco_case *c, sco_isa isa, const s
     enum sco_status status = SCO_OK;
     for (size_t row = 0; row < c->family->row_count && status == SCO_OK; row++)
         if (sco_case_has_row(c, row, isa) &&
-            (options->rows == NULL || listed(options->rows, c->family->rows[row].name)))
+            (options->rows == NULL || sco_text_listed(options->rows, c->family->rows[row].name)))
             status = sco_case_check(c, row, isa);
     return status;
 }

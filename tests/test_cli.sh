@@ -128,7 +128,10 @@ run 2 bench roof --size 5 -t 1
 run 2 bench roof --size 99999999999999999999 -t 1
 STEPCOST_ISA=scalar run 0 bench roof.read --size 4096 -t 1 -s 0.05
 run 5 bench roof --json /no/such/folder/x.json -t 1
-run 2 bench --op adam; says err "need --peer"
+run 2 bench --op adam; says err "unknown operator"
+run 2 bench --variant own; says err "need --op"
+run 2 bench --suite ops; says err "need --peer"
+run 2 bench --op all --rows avx2; says err "STEPCOST_ROW"
 run 2 bench --peer; says err "needs --serve"
 
 # --- bench --peer ---

@@ -22,6 +22,9 @@ json_t *cli_report_cost(struct sco_ctx *ctx, const struct sco_environment *envir
 json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *environment,
                          const struct sco_bench_report *report);
 
+json_t *cli_report_ops(struct sco_ctx *ctx, const struct sco_environment *environment,
+                       const struct sco_op_report *report);
+
 /* Writes report with a final newline and drops the reference; report NULL means that memory ran out. path is for the message.
  * Returns the exit code. */
 int cli_report_write(FILE *file, const char *path, json_t *report);

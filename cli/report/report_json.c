@@ -225,6 +225,29 @@ json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *envi
                      report_roofs(report->roofs, report->roof_count, environment->threads));
 }
 
+static json_t *report_op_row(const struct sco_op_row *row, size_t threads)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:s, s:f, s:f, s:o, s:o, s:f, s:f, s:{s:f, s:f}, s:f, s:s, s:s, "
+                     "s:o}",
+                     "operator", row->op, "case", row->name, "variant", row->variant, "ran", row->note, "threads",
+                     (json_int_t)threads, "items", row->items, "item", row->item, "bytes", row->bytes, "flops",
+                     row->flops, "ms_per_step", report_stats(&row->ns, 1e-6), "ns_per_item",
+                     report_stats(&row->ns, 1.0 / row->items), "gbs", row->gbs, "gflops", row->gflops, "roof", "gbs",
+                     row->roof_gbs, "gflops", row->roof_gflops, "roof_fraction", row->roof_fraction, "limit",
+                     row->limit, "stop", stop_name(row->stop), "samples",
+                     report_samples(row->samples, row->sample_count));
+}
+
+json_t *cli_report_ops(struct sco_ctx *ctx, const struct sco_environment *environment,
+                       const struct sco_op_report *report)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < report->row_count; i++)
+        json_array_append_new(rows, report_op_row(&report->rows[i], environment->threads));
+    return json_pack("{s:i, s:s, s:o, s:o}", "schema", CLI_REPORT_SCHEMA, "report", "operators", "context",
+                     cli_report_context(ctx, environment), "rows", rows);
+}
+
 int cli_report_write(FILE *file, const char *path, json_t *report)
 {
     if (report == NULL)

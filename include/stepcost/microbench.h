@@ -264,5 +264,52 @@ SCO_API const char *sco_op_name(size_t index);
 SCO_API const char *sco_op_case(const char *op, size_t index);
 SCO_API const char *sco_op_variant(const char *op, size_t index);
 
+/* Allocates and fills the operands of an operator and checks its result against scalar code.
+ * Errors    SCO_UNSUPPORTED: unknown operator, case or variant, or one that this build or CPU lacks; SCO_INVALID: the
+ *           result is wrong (nothing wrong is ever timed); SCO_NOMEM. */
+SCO_API enum sco_status sco_op_create(struct sco_op **op, struct sco_ctx *ctx, const struct sco_op_request *request);
+SCO_API void sco_op_destroy(struct sco_op *op); /* NULL is a no-op */
+/* Runs it once with all threads of the context; allocates nothing. */
+SCO_API enum sco_status sco_op_step(struct sco_op *op);
+/* What runs: row and plan. Valid for the life of op. */
+SCO_API const char *sco_op_note(const struct sco_op *op);
+
+struct sco_op_row {
+    const char *op, *name, *variant;
+    char note[96];
+    const char *item;             /* what items counts: "mac", "lookup", "edge", "element" */
+    double items, bytes, flops;   /* per step, of the best algorithm known: the same for all variants */
+    struct sco_stats ns;          /* per step */
+    double gbs, gflops;           /* from the median */
+    double roof_gbs, roof_gflops; /* rw32 over as many bytes, or bare random rows; multiply-add peak of all threads */
+    const char *limit;            /* "compute", "memory" or "rows": what sets the shortest time possible */
+    double roof_fraction;         /* shortest time possible / median; above 1 an algorithm saves flops (Winograd) */
+    enum sco_stop stop;
+    size_t sample_count;
+    double *samples; /* ns per step */
+};
+
+struct sco_op_options {
+    const char *ops;      /* comma list of operators; NULL = all */
+    const char *filter;   /* cases whose name contains it; NULL = all */
+    const char *variants; /* comma list; NULL = the first of each operator */
+    size_t batch, rows;   /* as in struct sco_op_request */
+    double seconds;       /* budget of the whole run, about; three rounds are timed whatever it is */
+    void (*progress)(void *argument, const char *text); /* may be NULL */
+    void *argument;
+};
+
+struct sco_op_report {
+    struct sco_op_row *rows;
+    size_t row_count;
+};
+
+/* Times operators, the variants of a case and its limit in turn in the same rounds.
+ * Errors    SCO_INVALID: an unknown operator, no case matches, or a wrong result; SCO_NOMEM. A variant that this build or
+ *           CPU lacks is left out. */
+SCO_API enum sco_status sco_op_bench(struct sco_op_report **report, struct sco_ctx *ctx,
+                                     const struct sco_op_options *options);
+SCO_API void sco_op_report_destroy(struct sco_op_report *report); /* NULL is a no-op */
+
 SCO_END_DECLS
 #endif
