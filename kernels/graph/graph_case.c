@@ -2,7 +2,20 @@
 #include "kernels/case.h"
 #include "kernels/graph/graph.h"
 
-enum { GATHER_I32, GATHER_I64, GATHER_ADD, SEGMENT_SUM, RELU_WINDOW_SUM, RELU_SUM, RELU_SUM_BWD, SPMM, SDDMM };
+enum {
+    GATHER_I32,
+    GATHER_I64,
+    GATHER_ADD,
+    SEGMENT_SUM,
+    RELU_WINDOW_SUM,
+    RELU_SUM,
+    RELU_SUM_BWD,
+    SPMM,
+    SDDMM,
+    NORM_RELU,
+    NORM_RELU_BWD,
+    WEIGHT_GRAD
+};
 
 static size_t add(struct sco_operand *operand, size_t at, const char *name, size_t count, enum sco_role role)
 {
@@ -274,7 +287,115 @@ static void sddmm_run(const void *ops, const size_t dim[], void *const buffer[])
     graph->sddmm(half, dim[0], dim[3], buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]);
 }
 
+/* ---- Layer normalisation: count, H ---- */
+
+static const float eps = 1e-6f;
+
+static size_t norm_relu_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
+{
+    size_t count = add(operand, 0, "z", dim[0] * dim[1], SCO_INOUT);
+    count = add(operand, count, "scale", dim[1], SCO_IN);
+    count = add(operand, count, "shift", dim[1], SCO_IN);
+    count = add(operand, count, "rstd", dim[0], SCO_OUT);
+    return add(operand, count, "y", dim[0] * dim[1], SCO_OUT);
+}
+
+static void norm_relu_run(const void *ops, const size_t dim[], void *const buffer[])
+{
+    ((const struct sco_graph_ops *)ops)
+        ->norm_relu(dim[0], dim[1], buffer[0], buffer[1], buffer[2], eps, buffer[3], buffer[4]);
+}
+
+static size_t norm_relu_bwd_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
+{
+    size_t count = add(operand, 0, "d", dim[0] * dim[1], SCO_INOUT);
+    count = add(operand, count, "y", dim[0] * dim[1], SCO_IN);
+    count = add(operand, count, "z", dim[0] * dim[1], SCO_IN);
+    count = add(operand, count, "rstd", dim[0], SCO_IN);
+    count = add(operand, count, "scale", dim[1], SCO_IN);
+    count = add(operand, count, "dscale", dim[1], SCO_OUT);
+    count = add(operand, count, "dshift", dim[1], SCO_OUT);
+    return add(operand, count, "dbias", dim[1], SCO_OUT);
+}
+
+static void norm_relu_bwd_run(const void *ops, const size_t dim[], void *const buffer[])
+{
+    ((const struct sco_graph_ops *)ops)
+        ->norm_relu_bwd(dim[0], dim[1], buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], 1.25f, buffer[5],
+                        buffer[6], buffer[7]);
+}
+
+/* ---- Gradients of weights: M, N, K ---- */
+
+enum { A_GAP = 3, B_GAP = 2, C_GAP = 5 };
+
+static size_t strided(size_t rows, size_t width, size_t gap)
+{
+    return rows == 0 ? 0 : (rows - 1) * (width + gap) + width;
+}
+
+static size_t weight_grad_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
+{
+    size_t count = add(operand, 0, "A", strided(dim[2], dim[0], A_GAP), SCO_IN);
+    count = add(operand, count, "B", strided(dim[2], dim[1], B_GAP), SCO_IN);
+    return add(operand, count, "C", strided(dim[0], dim[1], C_GAP), SCO_INOUT);
+}
+
+static void weight_grad_run(const void *ops, const size_t dim[], void *const buffer[])
+{
+    ((const struct sco_graph_ops *)ops)
+        ->weight_grad(dim[0], dim[1], dim[2], buffer[0], dim[0] + A_GAP, buffer[1], dim[1] + B_GAP, 0, buffer[2],
+                      dim[1] + C_GAP);
+}
+
+static void weight_grad_beta_run(const void *ops, const size_t dim[], void *const buffer[])
+{
+    ((const struct sco_graph_ops *)ops)
+        ->weight_grad(dim[0], dim[1], dim[2], buffer[0], dim[0] + A_GAP, buffer[1], dim[1] + B_GAP, 1, buffer[2],
+                      dim[1] + C_GAP);
+}
+
 /* ---- Costs ---- */
+
+static double norm_items(const size_t dim[])
+{
+    return (double)(dim[0] * dim[1]);
+}
+
+static double norm_relu_flops(const size_t dim[])
+{
+    return 8.0 * norm_items(dim);
+}
+
+static double norm_relu_bwd_flops(const size_t dim[])
+{
+    return 13.0 * norm_items(dim);
+}
+
+static double norm_relu_bytes(const size_t dim[])
+{
+    return 12.0 * norm_items(dim);
+}
+
+static double norm_relu_bwd_bytes(const size_t dim[])
+{
+    return 16.0 * norm_items(dim);
+}
+
+static double product_flops(const size_t dim[])
+{
+    return 2.0 * (double)dim[0] * (double)dim[1] * (double)dim[2];
+}
+
+static double weight_grad_bytes(const size_t dim[])
+{
+    return 4.0 * (double)(dim[2] * (dim[0] + dim[1]) + dim[0] * dim[1]);
+}
+
+static double weight_grad_items(const size_t dim[])
+{
+    return (double)(dim[0] * dim[1]);
+}
 
 static double no_flops(const size_t dim[])
 {
@@ -371,6 +492,18 @@ static void sum_size(size_t bytes, size_t dim[])
     dim[3] = HIDDEN;
 }
 
+static void norm_size(size_t bytes, size_t dim[])
+{
+    dim[0] = bytes / (3 * sizeof(float) * HIDDEN) + 1;
+    dim[1] = HIDDEN;
+}
+
+static void weight_grad_size(size_t bytes, size_t dim[])
+{
+    dim[0] = dim[1] = HIDDEN;
+    dim[2] = bytes / (2 * sizeof(float) * HIDDEN) + 1;
+}
+
 /* count, rows, H and a fault at count / 2: around vectors, panels of four, eight and sixteen vectors. */
 static const size_t gather_shapes[][SCO_CASE_DIMS] = {
     {0, 0, 4, 0},  {0, 5, 4, 0},  {5, 5, 0, 0},   {1, 1, 1, 0},   {3, 2, 3, 0},   {7, 5, 4, 0},   {4, 4, 7, 0},
@@ -397,12 +530,31 @@ static const size_t sum_shapes[][SCO_CASE_DIMS] = {
     {3, 2, 5, 337}, {40, 40, 90, 5}, {61, 53, 7, 16}, {10, 200, 60, 6},
 };
 
-#define COMMON(case_name, slot_number, dims, operands_function, prepare_function, run_function)                        \
-    .name = case_name, .family = &sco_graph_family, .slot = slot_number, .dim_count = 4, .dim_names = dims,            \
+static const size_t norm_shapes[][SCO_CASE_DIMS] = {
+    {0, 4},  {1, 1},  {3, 2},  {2, 5},  {4, 7},  {3, 8},  {5, 9},   {3, 15},  {3, 16},  {2, 17},  {3, 23},
+    {2, 24}, {3, 31}, {2, 32}, {3, 33}, {2, 48}, {2, 63}, {3, 100}, {2, 128}, {2, 137}, {3, 256}, {7, 37},
+};
+/* M, N, K */
+static const size_t weight_grad_shapes[][SCO_CASE_DIMS] = {
+    {0, 5, 5},   {5, 0, 5},  {5, 5, 0},   {1, 1, 1},   {2, 3, 4},   {3, 7, 5},   {6, 8, 3},
+    {7, 16, 4},  {5, 17, 6}, {8, 31, 3},  {9, 32, 2},  {13, 33, 5}, {6, 48, 7},  {12, 64, 9},
+    {11, 65, 3}, {4, 79, 6}, {6, 130, 4}, {17, 12, 9}, {25, 5, 11}, {1, 64, 40},
+};
+
+#define COMMON(case_name, slot_number, dims_count, dims, operands_function, prepare_function, run_function)            \
+    .name = case_name, .family = &sco_graph_family, .slot = slot_number, .dim_count = dims_count, .dim_names = dims,   \
     .operands = operands_function, .prepare = prepare_function, .run = run_function
 #define GATHER_DIMS                                                                                                    \
     {                                                                                                                  \
         "count", "rows", "H", "fault"                                                                                  \
+    }
+#define NORM_DIMS                                                                                                      \
+    {                                                                                                                  \
+        "count", "H"                                                                                                   \
+    }
+#define PRODUCT_DIMS                                                                                                   \
+    {                                                                                                                  \
+        "M", "N", "K"                                                                                                  \
     }
 #define ADD_DIMS                                                                                                       \
     {                                                                                                                  \
@@ -414,19 +566,19 @@ static const size_t sum_shapes[][SCO_CASE_DIMS] = {
     }
 #define SUM_CASE(case_name, slot_number, operands_function, run_function, flops_function, bytes_function)              \
     {                                                                                                                  \
-        COMMON(case_name, slot_number, LIST_DIMS, operands_function, list_prepare, run_function),                      \
+        COMMON(case_name, slot_number, 4, LIST_DIMS, operands_function, list_prepare, run_function),                   \
             .flops = flops_function, .bytes = bytes_function, .items = entry_items, .size = sum_size,                  \
             .shapes = sum_shapes, .shape_count = SCO_LEN(sum_shapes)                                                   \
     }
 
 static const struct sco_case cases[] = {
-    {COMMON("graph.gather_i32", GATHER_I32, GATHER_DIMS, gather_i32_operands, gather_i32_prepare, gather_i32_run),
+    {COMMON("graph.gather_i32", GATHER_I32, 4, GATHER_DIMS, gather_i32_operands, gather_i32_prepare, gather_i32_run),
      .flops = no_flops, .bytes = gather_bytes, .items = gather_items, .size = gather_size, .shapes = gather_shapes,
      .shape_count = SCO_LEN(gather_shapes)},
-    {COMMON("graph.gather_i64", GATHER_I64, GATHER_DIMS, gather_i64_operands, gather_i64_prepare, gather_i64_run),
+    {COMMON("graph.gather_i64", GATHER_I64, 4, GATHER_DIMS, gather_i64_operands, gather_i64_prepare, gather_i64_run),
      .flops = no_flops, .bytes = gather_bytes, .items = gather_items, .size = gather_size, .shapes = gather_i64_shapes,
      .shape_count = SCO_LEN(gather_i64_shapes)},
-    {COMMON("graph.gather_add", GATHER_ADD, ADD_DIMS, gather_add_operands, gather_add_prepare, gather_add_run),
+    {COMMON("graph.gather_add", GATHER_ADD, 4, ADD_DIMS, gather_add_operands, gather_add_prepare, gather_add_run),
      .flops = gather_add_flops, .bytes = gather_add_bytes, .items = gather_items, .size = gather_add_size,
      .shapes = gather_add_shapes, .shape_count = SCO_LEN(gather_add_shapes)},
     SUM_CASE("graph.segment_sum", SEGMENT_SUM, segment_sum_operands, segment_sum_run, one_flop, sum_bytes),
@@ -441,6 +593,18 @@ static const struct sco_case cases[] = {
              relu_sum_bwd_bytes),
     SUM_CASE("graph.spmm", SPMM, spmm_operands, spmm_run, two_flops, product_bytes),
     SUM_CASE("graph.sddmm", SDDMM, sddmm_operands, sddmm_run, two_flops, product_bytes),
+    {COMMON("graph.norm_relu", NORM_RELU, 2, NORM_DIMS, norm_relu_operands, NULL, norm_relu_run),
+     .flops = norm_relu_flops, .bytes = norm_relu_bytes, .items = norm_items, .size = norm_size, .shapes = norm_shapes,
+     .shape_count = SCO_LEN(norm_shapes)},
+    {COMMON("graph.norm_relu_bwd", NORM_RELU_BWD, 2, NORM_DIMS, norm_relu_bwd_operands, NULL, norm_relu_bwd_run),
+     .flops = norm_relu_bwd_flops, .bytes = norm_relu_bwd_bytes, .items = norm_items, .size = norm_size,
+     .shapes = norm_shapes, .shape_count = SCO_LEN(norm_shapes)},
+    {COMMON("graph.weight_grad", WEIGHT_GRAD, 3, PRODUCT_DIMS, weight_grad_operands, NULL, weight_grad_run),
+     .flops = product_flops, .bytes = weight_grad_bytes, .items = weight_grad_items, .size = weight_grad_size,
+     .shapes = weight_grad_shapes, .shape_count = SCO_LEN(weight_grad_shapes)},
+    {COMMON("graph.weight_grad/beta", WEIGHT_GRAD, 3, PRODUCT_DIMS, weight_grad_operands, NULL, weight_grad_beta_run),
+     .flops = product_flops, .bytes = weight_grad_bytes, .items = weight_grad_items, .size = weight_grad_size,
+     .shapes = weight_grad_shapes, .shape_count = SCO_LEN(weight_grad_shapes)},
 };
 
 const struct sco_case_list sco_graph_cases = {cases, SCO_LEN(cases)};

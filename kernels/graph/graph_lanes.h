@@ -357,22 +357,34 @@ static void spmm(size_t first, size_t last, size_t H, const uint32_t *row_ptr, c
     }
 }
 
+/* Sums over a row have sixteen lanes in every instruction set, in ROW_VECTORS registers. */
+enum { SUM_LANES = 16, ROW_VECTORS = SUM_LANES / LANES };
+
+SCO_INLINE size_t at_most_lanes(size_t count)
+{
+    return count < LANES ? count : LANES;
+}
+
+SCO_INLINE void clear(lanes sum[ROW_VECTORS])
+{
+    SCO_UNROLL
+    for (size_t v = 0; v < ROW_VECTORS; v++)
+        sum[v] = lanes_set(0.0f);
+}
+
 SCO_INLINE float dot(size_t H, const float *SCO_RESTRICT a, const float *SCO_RESTRICT b)
 {
-    enum { SUM_LANES = 16 };
-    lanes sum[SUM_LANES / LANES];
-    SCO_UNROLL
-    for (size_t v = 0; v < SUM_LANES / LANES; v++)
-        sum[v] = lanes_set(0.0f);
+    lanes sum[ROW_VECTORS];
+    clear(sum);
     size_t j = 0;
     for (; H - j >= SUM_LANES; j += SUM_LANES) {
         SCO_UNROLL
-        for (size_t v = 0; v < SUM_LANES / LANES; v++)
+        for (size_t v = 0; v < ROW_VECTORS; v++)
             sum[v] = lanes_fma(lanes_load(a + j + v * LANES), lanes_load(b + j + v * LANES), sum[v]);
     }
     /* Lanes past the end multiply zeros, which leaves their sums as they are. */
     for (size_t v = 0; j < H; v++, j += LANES) {
-        const size_t rest = H - j < LANES ? H - j : LANES;
+        const size_t rest = at_most_lanes(H - j);
         sum[v] = lanes_fma(lanes_load_first(a + j, rest), lanes_load_first(b + j, rest), sum[v]);
     }
     return lanes_fold16(sum);
@@ -392,6 +404,189 @@ static void sddmm(size_t first, size_t last, size_t H, const uint32_t *row_ptr, 
     }
 }
 
+/* ---- Layer normalisation ---- */
+
+/* What a pass over a row keeps in registers; whole says that all lanes of a vector exist. Lanes past the end are zero in
+ * every sum. */
+SCO_INLINE lanes center(float *z, lanes mean, lanes squares, size_t count, const int whole)
+{
+    lanes d = lanes_sub(get(z, count, whole), mean);
+    put(z, d, count, whole, 0);
+    if (!whole)
+        d = lanes_keep_first(d, count);
+    return lanes_fma(d, d, squares);
+}
+
+SCO_INLINE void scale_relu(float *z, const float *scale, const float *shift, lanes rstd, float *y, size_t count,
+                           const int whole)
+{
+    const lanes n = lanes_mul(get(z, count, whole), rstd);
+    put(z, n, count, whole, 0);
+    put(y, lanes_relu(lanes_fma(get(scale, count, whole), n, get(shift, count, whole))), count, whole, 0);
+}
+
+SCO_INLINE float row_sum(size_t H, const float *x)
+{
+    lanes sum[ROW_VECTORS];
+    clear(sum);
+    size_t j = 0;
+    for (; H - j >= SUM_LANES; j += SUM_LANES) {
+        SCO_UNROLL
+        for (size_t v = 0; v < ROW_VECTORS; v++)
+            sum[v] = lanes_add(sum[v], lanes_load(x + j + v * LANES));
+    }
+    for (size_t v = 0; j < H; v++, j += LANES)
+        sum[v] = lanes_add(sum[v], lanes_load_first(x + j, at_most_lanes(H - j)));
+    return lanes_fold16(sum);
+}
+
+static void norm_relu(size_t count, size_t H, float *SCO_RESTRICT z, const float *SCO_RESTRICT scale,
+                      const float *SCO_RESTRICT shift, float eps, float *SCO_RESTRICT rstd, float *SCO_RESTRICT y)
+{
+    for (size_t r = 0; r < count; r++, z += H, y += H) {
+        const lanes mean = lanes_set(row_sum(H, z) / (float)H);
+        lanes squares[ROW_VECTORS];
+        clear(squares);
+        size_t j = 0;
+        for (; H - j >= SUM_LANES; j += SUM_LANES) {
+            SCO_UNROLL
+            for (size_t v = 0; v < ROW_VECTORS; v++)
+                squares[v] = center(z + j + v * LANES, mean, squares[v], LANES, 1);
+        }
+        for (size_t v = 0; j < H; v++, j += LANES)
+            squares[v] = center(z + j, mean, squares[v], at_most_lanes(H - j), 0);
+
+        const lanes variance = lanes_set(lanes_fold16(squares) / (float)H + eps);
+        const lanes reciprocal = lanes_div(lanes_set(1.0f), lanes_sqrt(variance));
+        lanes_store_first(rstd + r, reciprocal, 1);
+        for (j = 0; H - j >= LANES; j += LANES)
+            scale_relu(z + j, scale + j, shift + j, reciprocal, y + j, LANES, 1);
+        if (j < H)
+            scale_relu(z + j, scale + j, shift + j, reciprocal, y + j, H - j, 0);
+    }
+}
+
+struct bwd_row {
+    float *d;
+    const float *y, *z, *scale;
+    float *dscale, *dshift, *dbias;
+};
+
+SCO_INLINE void bwd_scale(const struct bwd_row *row, size_t j, lanes gain, lanes *sum, lanes *product, size_t count,
+                          const int whole)
+{
+    const lanes z = get(row->z + j, count, whole);
+    const lanes g = lanes_if_positive(get(row->y + j, count, whole), lanes_mul(gain, get(row->d + j, count, whole)));
+    put(row->dscale + j, lanes_fma(g, z, get(row->dscale + j, count, whole)), count, whole, 0);
+    put(row->dshift + j, lanes_add(get(row->dshift + j, count, whole), g), count, whole, 0);
+    const lanes h = lanes_mul(get(row->scale + j, count, whole), g);
+    put(row->d + j, h, count, whole, 0);
+    *sum = lanes_add(*sum, h);
+    *product = lanes_fma(h, z, *product);
+}
+
+SCO_INLINE void bwd_center(const struct bwd_row *row, size_t j, lanes mean, lanes slope, lanes rstd, size_t count,
+                           const int whole)
+{
+    const lanes h = lanes_sub(get(row->d + j, count, whole), mean);
+    const lanes d = lanes_mul(rstd, lanes_fnma(get(row->z + j, count, whole), slope, h));
+    put(row->d + j, d, count, whole, 0);
+    put(row->dbias + j, lanes_add(get(row->dbias + j, count, whole), d), count, whole, 0);
+}
+
+static void norm_relu_bwd(size_t count, size_t H, float *SCO_RESTRICT d, const float *SCO_RESTRICT y,
+                          const float *SCO_RESTRICT z, const float *SCO_RESTRICT rstd, const float *SCO_RESTRICT scale,
+                          float gain, float *SCO_RESTRICT dscale, float *SCO_RESTRICT dshift, float *SCO_RESTRICT dbias)
+{
+    memset(dscale, 0, H * sizeof *dscale);
+    memset(dshift, 0, H * sizeof *dshift);
+    memset(dbias, 0, H * sizeof *dbias);
+    const lanes gains = lanes_set(gain);
+    for (size_t r = 0; r < count; r++) {
+        const struct bwd_row row = {d + r * H, y + r * H, z + r * H, scale, dscale, dshift, dbias};
+        lanes sum[ROW_VECTORS], product[ROW_VECTORS];
+        clear(sum);
+        clear(product);
+        size_t j = 0;
+        for (; H - j >= SUM_LANES; j += SUM_LANES) {
+            SCO_UNROLL
+            for (size_t v = 0; v < ROW_VECTORS; v++)
+                bwd_scale(&row, j + v * LANES, gains, &sum[v], &product[v], LANES, 1);
+        }
+        for (size_t v = 0; j < H; v++, j += LANES)
+            bwd_scale(&row, j, gains, &sum[v], &product[v], at_most_lanes(H - j), 0);
+
+        const lanes mean = lanes_set(lanes_fold16(sum) / (float)H), slope = lanes_set(lanes_fold16(product) / (float)H);
+        const lanes reciprocal = lanes_set(rstd[r]);
+        for (j = 0; H - j >= LANES; j += LANES)
+            bwd_center(&row, j, mean, slope, reciprocal, LANES, 1);
+        if (j < H)
+            bwd_center(&row, j, mean, slope, reciprocal, H - j, 0);
+    }
+}
+
+/* ---- Gradients of weights ---- */
+
+/* 6 x 4 vectors: 24 accumulators, 4 vectors of B and one broadcast of 32 registers; 6 x 2 of 16. */
+enum { MR = 6, NV = LANES == 8 ? 2 : 4 };
+
+SCO_INLINE void grad_tile(const size_t rows, const size_t vectors, size_t count, const int whole, size_t K,
+                          const float *SCO_RESTRICT A, size_t lda, const float *SCO_RESTRICT B, size_t ldb, int beta,
+                          float *SCO_RESTRICT C, size_t ldc)
+{
+    lanes sum[MR][NV];
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SCO_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            sum[i][v] = beta ? get(C + i * ldc + v * LANES, count, whole) : lanes_set(0.0f);
+    }
+    for (size_t k = 0; k < K; k++) {
+        lanes b[NV];
+        SCO_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = get(B + k * ldb + v * LANES, count, whole);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            const lanes a = lanes_set(A[k * lda + i]);
+            SCO_UNROLL
+            for (size_t v = 0; v < vectors; v++)
+                sum[i][v] = lanes_fma(a, b[v], sum[i][v]);
+        }
+    }
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        SCO_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            put(C + i * ldc + v * LANES, sum[i][v], count, whole, 0);
+    }
+}
+
+SCO_INLINE void grad_columns(const size_t vectors, size_t count, const int whole, size_t M, size_t K,
+                             const float *SCO_RESTRICT A, size_t lda, const float *SCO_RESTRICT B, size_t ldb, int beta,
+                             float *SCO_RESTRICT C, size_t ldc)
+{
+    size_t i = 0;
+    for (; M - i >= MR; i += MR)
+        grad_tile(MR, vectors, count, whole, K, A + i, lda, B, ldb, beta, C + i * ldc, ldc);
+    for (; M - i >= 2; i += 2)
+        grad_tile(2, vectors, count, whole, K, A + i, lda, B, ldb, beta, C + i * ldc, ldc);
+    if (i < M)
+        grad_tile(1, vectors, count, whole, K, A + i, lda, B, ldb, beta, C + i * ldc, ldc);
+}
+
+static void weight_grad(size_t M, size_t N, size_t K, const float *SCO_RESTRICT A, size_t lda,
+                        const float *SCO_RESTRICT B, size_t ldb, int beta, float *SCO_RESTRICT C, size_t ldc)
+{
+    size_t j = 0;
+    for (; N - j >= NV * LANES; j += NV * LANES)
+        grad_columns(NV, LANES, 1, M, K, A, lda, B + j, ldb, beta, C + j, ldc);
+    for (; N - j >= LANES; j += LANES)
+        grad_columns(1, LANES, 1, M, K, A, lda, B + j, ldb, beta, C + j, ldc);
+    if (j < N)
+        grad_columns(1, N - j, 0, M, K, A, lda, B + j, ldb, beta, C + j, ldc);
+}
+
 static inline void fill(struct sco_graph_ops *ops)
 {
     ops->gather_i32 = gather_i32;
@@ -403,4 +598,7 @@ static inline void fill(struct sco_graph_ops *ops)
     ops->relu_sum_bwd = relu_sum_bwd;
     ops->spmm = spmm;
     ops->sddmm = sddmm;
+    ops->norm_relu = norm_relu;
+    ops->norm_relu_bwd = norm_relu_bwd;
+    ops->weight_grad = weight_grad;
 }
