@@ -144,5 +144,91 @@ SCO_API enum sco_status sco_graph_mlp_fwd(struct sco_graph_mlp *mlp, const struc
                                           const float *SCO_RESTRICT x, const float *SCO_RESTRICT e, const float *W1,
                                           const float *b1, const float *W2, const float *b2, float *SCO_RESTRICT y);
 
+/* ---- The block of a graph network ------------------------------------------------------------------------------- */
+
+/* One step of message passing on edges E, nodes X and globals U, as the GNN of AlgoPerf has it:
+ *
+ *   edge e      E'[e] = MLP_edge([E[e], X[sender], X[receiver], U[graph of e]])
+ *   node n      X'[n] = MLP_node([X[n], sum of E' that n sends, sum of E' that n receives, U[graph of n]])
+ *   graph g     U'[g] = MLP_global([sum of X' of g, sum of E' of g, U[g]])
+ *
+ *   MLP(v) = relu(LayerNorm(v kernel + bias)),  LayerNorm(z) = scale (z - mean) / sqrt(variance + eps) + shift
+ *
+ * No concatenation is made: each kernel falls into blocks of rows, one per input, and nodes and globals are multiplied by
+ * theirs before they are gathered. */
+struct sco_graph_block_shape {
+    size_t edge_in, node_in, global_in; /* columns of E, X, U */
+    size_t hidden;                      /* of E', X', U' */
+    float eps;                          /* 1e-6 in Flax */
+};
+
+/* kernel: in x hidden, row major, its rows in the order of the concatenation: edge_in + 2 node_in + global_in of them for
+ * edges, node_in + 2 hidden + global_in for nodes, 2 hidden + global_in for globals. bias, scale, shift: hidden. */
+struct sco_graph_layer {
+    const float *kernel, *bias, *scale, *shift;
+};
+struct sco_graph_layer_gradient {
+    float *kernel, *bias, *scale, *shift;
+};
+struct sco_graph_block_params {
+    struct sco_graph_layer edge, node, global;
+};
+struct sco_graph_block_gradients {
+    struct sco_graph_layer_gradient edge, node, global;
+};
+
+/* Rows per edge, node and graph. */
+struct sco_graph_features {
+    const float *edges, *nodes, *globals;
+};
+struct sco_graph_features_out {
+    float *edges, *nodes, *globals;
+};
+
+struct sco_graph_block;
+
+/* Reserves workspace for graphs of at most so many nodes, edges and graphs. ctx must outlive it.
+ *
+ * Memory    sco_graph_block_bytes(), allocated here and nowhere else: about 2 edges, 9 nodes and 9 graphs x hidden floats.
+ * Errors    SCO_INVALID: hidden = 0, or an eps that is negative or no number; SCO_SHAPE: sizes that cannot be addressed;
+ *           SCO_NOMEM. */
+SCO_API enum sco_status sco_graph_block_create(struct sco_graph_block **block, struct sco_ctx *ctx,
+                                               const struct sco_graph_block_shape *shape, size_t max_nodes,
+                                               size_t max_edges, size_t max_graphs);
+SCO_API void sco_graph_block_destroy(struct sco_graph_block *block); /* NULL is a no-op */
+/* Bytes that sco_graph_block_create() allocates; SIZE_MAX when they cannot be counted. */
+SCO_API size_t sco_graph_block_bytes(struct sco_ctx *ctx, const struct sco_graph_block_shape *shape, size_t max_nodes,
+                                     size_t max_edges, size_t max_graphs);
+
+/* The step. Keeps in the block what sco_graph_block_bwd() needs, until the next call.
+ *
+ * Layout    row major, contiguous; 4-byte alignment required, 64 preferred. Outputs overlap nothing.
+ * Numerics  f32; products are fused multiply-adds in the order of kernels/gemm, onto a sum that starts with the projections
+ *           of sender, receiver and global; sums over edges and nodes ascend. The same bits from every row of kernels and
+ *           for any team.
+ * Cost      2 hidden (edges edge_in + nodes (3 node_in + 2 hidden) + graphs (3 global_in + 2 hidden)) flops; weights are
+ *           packed in every call.
+ * Threads   the context's team; one call at a time.
+ * Memory    none allocated.
+ * Errors    SCO_INVALID: a NULL array that is not empty; SCO_SHAPE: a graph larger than the block was created for. */
+SCO_API enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct sco_graph *graph,
+                                            const struct sco_graph_block_params *params,
+                                            const struct sco_graph_features *in,
+                                            const struct sco_graph_features_out *out);
+
+/* Gradients of the step that sco_graph_block_fwd() did last, from those of its outputs (d_out; NULL where there are none).
+ * graph, params, in and out are those of that call, out being its outputs. Overwrites gradients and d_in, except members
+ * of d_in that are NULL.
+ *
+ * Numerics  gradients of weights add rows in ascending order; those of bias, scale and shift add blocks of 96 rows.
+ * Cost      twice the forward flops; less where members of d_in are NULL.
+ * Errors    as above. */
+SCO_API enum sco_status sco_graph_block_bwd(struct sco_graph_block *block, const struct sco_graph *graph,
+                                            const struct sco_graph_block_params *params,
+                                            const struct sco_graph_features *in, const struct sco_graph_features *out,
+                                            const struct sco_graph_features *d_out,
+                                            const struct sco_graph_features_out *d_in,
+                                            const struct sco_graph_block_gradients *gradients);
+
 SCO_END_DECLS
 #endif
