@@ -10,13 +10,16 @@
 #include "stepcost/graph.h"
 #include "stepcost/memory.h"
 
-enum kind { GATHER, SCATTER, AGG, AGG_BWD, MLP, SPMM, SDDMM, BUILD, KINDS };
-static const char *const ops[KINDS + 1] = {"gnn_gather", "gnn_scatter", "gnn_agg",   "gnn_agg_bwd", "gnn_mlp",
-                                           "gnn_spmm",   "gnn_sddmm",   "gnn_build", NULL};
+enum kind { GATHER, SCATTER, AGG, AGG_BWD, MLP, SPMM, SDDMM, BUILD, BLOCK_FWD, BLOCK_BWD, KINDS };
+static const char *const ops[KINDS + 1] = {"gnn_gather", "gnn_scatter",   "gnn_agg",   "gnn_agg_bwd",
+                                           "gnn_mlp",    "gnn_spmm",      "gnn_sddmm", "gnn_build",
+                                           "gnn_block",  "gnn_block_bwd", NULL};
 
 /* A batch of the OGBG workload at its average size: every graph has as many nodes and directed edges as any other, and
  * both endpoints of an edge are drawn among the nodes of its graph. */
 enum { GRAPHS = 512, NODES = 13312, EDGES = 28672, HIDDEN = 256 };
+enum { EDGE, NODE, GLOBAL, LAYERS };
+enum { SMALL = 2 }; /* graphs that scalar code repeats */
 enum { GRAPH_NODES = NODES / GRAPHS, GRAPH_EDGES = EDGES / GRAPHS };
 
 /* Relative to the terms of a sum: of a few hundred additions in float. */
@@ -30,7 +33,15 @@ struct instance {
     int32_t *senders, *receivers, n_node[GRAPHS], n_edge[GRAPHS];
     float *x, *e, *dy, *y, *de; /* N, E, N, N, E rows */
     float *W1, *b1, *W2, *b2;
+
+    /* gnn_block: outputs and gradients in arrays of LAYERS, by edge, node and graph */
+    struct sco_graph_block *block;
+    float *in[LAYERS], *out[LAYERS], *d_out[LAYERS], *d_in[LAYERS], *param[LAYERS], *gradient[LAYERS];
 };
+
+/* Rows of a layer's features and of its kernel, which is followed by bias, scale and shift. */
+static const size_t layer_rows[LAYERS] = {EDGES, NODES, GRAPHS},
+                    kernel_rows[LAYERS] = {4 * HIDDEN, 4 * HIDDEN, 3 * HIDDEN};
 
 static uint64_t splitmix64(uint64_t counter)
 {
@@ -60,6 +71,37 @@ static enum sco_status build(struct instance *in)
     return sco_graph_build(in->graph, &batch);
 }
 
+static const struct sco_graph_block_shape block_shape = {HIDDEN, HIDDEN, HIDDEN, HIDDEN, 1e-6f};
+
+static struct sco_graph_layer layer_of(const float *param, size_t l)
+{
+    const float *bias = param + kernel_rows[l] * HIDDEN;
+    return (struct sco_graph_layer){param, bias, bias + HIDDEN, bias + 2 * HIDDEN};
+}
+
+static struct sco_graph_layer_gradient gradient_of(float *gradient, size_t l)
+{
+    float *bias = gradient + kernel_rows[l] * HIDDEN;
+    return (struct sco_graph_layer_gradient){gradient, bias, bias + HIDDEN, bias + 2 * HIDDEN};
+}
+
+static enum sco_status run_block(struct instance *in, int backward)
+{
+    const struct sco_graph_block_params params = {layer_of(in->param[EDGE], EDGE), layer_of(in->param[NODE], NODE),
+                                                  layer_of(in->param[GLOBAL], GLOBAL)};
+    const struct sco_graph_features features = {in->in[EDGE], in->in[NODE], in->in[GLOBAL]};
+    const struct sco_graph_features_out out = {in->out[EDGE], in->out[NODE], in->out[GLOBAL]};
+    if (!backward)
+        return sco_graph_block_fwd(in->block, in->graph, &params, &features, &out);
+    const struct sco_graph_features made = {in->out[EDGE], in->out[NODE], in->out[GLOBAL]},
+                                    d_out = {in->d_out[EDGE], in->d_out[NODE], in->d_out[GLOBAL]};
+    const struct sco_graph_features_out d_in = {in->d_in[EDGE], in->d_in[NODE], in->d_in[GLOBAL]};
+    const struct sco_graph_block_gradients gradients = {gradient_of(in->gradient[EDGE], EDGE),
+                                                        gradient_of(in->gradient[NODE], NODE),
+                                                        gradient_of(in->gradient[GLOBAL], GLOBAL)};
+    return sco_graph_block_bwd(in->block, in->graph, &params, &features, &made, &d_out, &d_in, &gradients);
+}
+
 static enum sco_status step(void *data)
 {
     struct instance *in = data;
@@ -72,6 +114,8 @@ static enum sco_status step(void *data)
     case SPMM: return sco_graph_spmm(in->graph, SCO_GRAPH_RECEIVER, HIDDEN, in->e, in->x, in->y);
     case SDDMM: return sco_graph_sddmm(in->graph, HIDDEN, in->dy, in->x, in->de);
     case BUILD: return build(in);
+    case BLOCK_FWD: return run_block(in, 0);
+    case BLOCK_BWD: return run_block(in, 1);
     case KINDS: break;
     }
     return SCO_OK;
@@ -81,6 +125,12 @@ static void destroy(void *data)
 {
     struct instance *in = data;
     sco_graph_mlp_destroy(in->mlp);
+    sco_graph_block_destroy(in->block);
+    for (size_t l = 0; l < LAYERS; l++) {
+        float *const of_layer[] = {in->in[l], in->out[l], in->d_out[l], in->d_in[l], in->param[l], in->gradient[l]};
+        for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
+            sco_free(of_layer[i]);
+    }
     sco_graph_destroy(in->graph);
     float *const arrays[] = {in->x, in->e, in->dy, in->y, in->de, in->W1, in->b1, in->W2, in->b2};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
@@ -198,8 +248,94 @@ static enum sco_status verify_mlp(const struct instance *in)
     return SCO_OK;
 }
 
+/* The first two graphs of the batch alone on ctx, with outputs and gradients in arrays of small's own. */
+static enum sco_status run_small(struct instance *small, const struct instance *in, struct sco_ctx *ctx)
+{
+    const size_t rows[LAYERS] = {SMALL * GRAPH_EDGES, SMALL * GRAPH_NODES, SMALL};
+    *small = *in;
+    for (size_t l = 0; l < LAYERS; l++)
+        small->out[l] = small->d_in[l] = small->gradient[l] = NULL;
+    small->graph = NULL;
+    small->block = NULL;
+    enum sco_status status = SCO_OK;
+    for (size_t l = 0; l < LAYERS; l++) {
+        small->out[l] = sco_alloc(rows[l] * HIDDEN * sizeof(float));
+        small->d_in[l] = sco_alloc(rows[l] * HIDDEN * sizeof(float));
+        small->gradient[l] = sco_alloc((kernel_rows[l] + 3) * HIDDEN * sizeof(float));
+        if (small->out[l] == NULL || small->d_in[l] == NULL || small->gradient[l] == NULL)
+            status = sco_fail(SCO_NOMEM, "%s: no memory to verify", ops[in->kind]);
+    }
+    const struct sco_graph_batch batch = {rows[NODE],  rows[EDGE],    SMALL,      sizeof *in->senders,
+                                          in->senders, in->receivers, in->n_node, in->n_edge};
+    if (status == SCO_OK)
+        status = sco_graph_create(&small->graph, ctx, rows[NODE], rows[EDGE], SMALL);
+    if (status == SCO_OK)
+        status = sco_graph_build(small->graph, &batch);
+    if (status == SCO_OK)
+        status = sco_graph_block_create(&small->block, ctx, &block_shape, rows[NODE], rows[EDGE], SMALL);
+    if (status == SCO_OK)
+        status = run_block(small, 0);
+    if (status == SCO_OK)
+        status = run_block(small, 1);
+    return status;
+}
+
+static void free_small(struct instance *small)
+{
+    for (size_t l = 0; l < LAYERS; l++) {
+        sco_free(small->out[l]);
+        sco_free(small->d_in[l]);
+        sco_free(small->gradient[l]);
+    }
+    sco_graph_block_destroy(small->block);
+    sco_graph_destroy(small->graph);
+}
+
+static enum sco_status same_bits(const struct instance *in, const char *what, const float *got, const float *want,
+                                 size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+            return sco_fail(SCO_INVALID, "%s: %s[%zu] is %.9g, by scalar code %.9g", ops[in->kind], what, i,
+                            (double)got[i], (double)want[i]);
+    return SCO_OK;
+}
+
+/* Rows of a graph depend on nothing outside it, so those of the first graphs must come out as by scalar code from these
+ * graphs alone; gradients of weights are compared on them. */
+static enum sco_status verify_block(struct instance *in)
+{
+    const size_t rows[LAYERS] = {SMALL * GRAPH_EDGES, SMALL * GRAPH_NODES, SMALL};
+    const struct sco_ctx_options options = {.isa = "scalar", .threads = 1, .unbound = 1};
+    struct sco_ctx *scalar = NULL;
+    struct instance plain = {.ctx = NULL}, small = {.ctx = NULL};
+    enum sco_status status = run_block(in, 0);
+    if (status == SCO_OK)
+        status = run_block(in, 1);
+    if (status == SCO_OK)
+        status = sco_ctx_create(&scalar, &options);
+    if (status == SCO_OK)
+        status = run_small(&plain, in, scalar);
+    if (status == SCO_OK)
+        status = run_small(&small, in, in->ctx);
+    for (size_t l = 0; l < LAYERS && status == SCO_OK; l++) {
+        status = same_bits(in, "output", in->out[l], plain.out[l], rows[l] * HIDDEN);
+        if (status == SCO_OK)
+            status = same_bits(in, "gradient of an input", in->d_in[l], plain.d_in[l], rows[l] * HIDDEN);
+        if (status == SCO_OK)
+            status = same_bits(in, "gradient of a weight", small.gradient[l], plain.gradient[l],
+                               (kernel_rows[l] + 3) * HIDDEN);
+    }
+    free_small(&plain);
+    free_small(&small);
+    sco_ctx_destroy(scalar);
+    return status;
+}
+
 static enum sco_status verify(struct instance *in)
 {
+    if (in->kind == BLOCK_FWD || in->kind == BLOCK_BWD)
+        return verify_block(in);
     enum sco_status status = step(in);
     if (status == SCO_OK && in->kind == MLP)
         return verify_mlp(in);
@@ -225,6 +361,32 @@ static const char *const *variants(const char *op)
     return only;
 }
 
+static enum sco_status drawn(const struct instance *in, float **array, size_t count, uint64_t seed, float deviation)
+{
+    *array = sco_alloc(count * sizeof **array);
+    if (*array == NULL)
+        return sco_fail(SCO_NOMEM, "%s: no memory for %zu floats", ops[in->kind], count);
+    sco_draw(sco_ctx_team(in->ctx), *array, count, seed, deviation);
+    return SCO_OK;
+}
+
+static enum sco_status allocate_block(struct instance *in)
+{
+    enum sco_status status = SCO_OK;
+    for (size_t l = 0; l < LAYERS && status == SCO_OK; l++) {
+        const size_t features = layer_rows[l] * HIDDEN, params = (kernel_rows[l] + 3) * HIDDEN;
+        const struct {
+            float **array;
+            size_t count;
+            float deviation;
+        } arrays[] = {{&in->in[l], features, 1.0f},   {&in->out[l], features, 0.0f},  {&in->d_out[l], features, 1.0f},
+                      {&in->d_in[l], features, 0.0f}, {&in->param[l], params, 0.05f}, {&in->gradient[l], params, 0.0f}};
+        for (size_t i = 0; i < sizeof arrays / sizeof *arrays && status == SCO_OK; i++)
+            status = drawn(in, arrays[i].array, arrays[i].count, 100 + 10 * l + i, arrays[i].deviation);
+    }
+    return status == SCO_OK ? sco_graph_block_create(&in->block, in->ctx, &block_shape, NODES, EDGES, GRAPHS) : status;
+}
+
 static enum sco_status allocate(struct instance *in)
 {
     const size_t N = (size_t)NODES * HIDDEN, E = (size_t)EDGES * HIDDEN;
@@ -238,10 +400,9 @@ static enum sco_status allocate(struct instance *in)
                         {&in->b1, HIDDEN, 0.05f}, {&in->W2, HIDDEN * HIDDEN, 0.05f},
                         {&in->b2, HIDDEN, 0.05f}};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
-        *arrays[i].array = sco_alloc(arrays[i].count * sizeof(float));
-        if (*arrays[i].array == NULL)
-            return sco_fail(SCO_NOMEM, "%s: no memory for %zu floats", ops[in->kind], arrays[i].count);
-        sco_draw(sco_ctx_team(in->ctx), *arrays[i].array, arrays[i].count, i + 1, arrays[i].deviation);
+        const enum sco_status status = drawn(in, arrays[i].array, arrays[i].count, i, arrays[i].deviation);
+        if (status != SCO_OK)
+            return status;
     }
     in->senders = sco_alloc(EDGES * sizeof *in->senders);
     in->receivers = sco_alloc(EDGES * sizeof *in->receivers);
@@ -253,7 +414,7 @@ static enum sco_status allocate(struct instance *in)
 
 static void count_costs(struct sco_op_instance *instance, enum kind kind)
 {
-    const double N = NODES, E = EDGES, H = HIDDEN;
+    const double N = NODES, E = EDGES, G = GRAPHS, H = HIDDEN;
     const struct {
         double bytes, flops;
     } costs[KINDS] = {
@@ -265,6 +426,8 @@ static void count_costs(struct sco_op_instance *instance, enum kind kind)
         [SPMM] = {4 * H * 2 * N + 12 * E, 2 * E * H},
         [SDDMM] = {4 * H * 2 * N + 12 * E, 2 * E * H},
         [BUILD] = {8 * E + 24 * E + 12 * N, 0},
+        [BLOCK_FWD] = {4 * H * (3 * E + 3 * N), 2 * H * H * (E + 5 * N + 5 * G)},
+        [BLOCK_BWD] = {4 * H * (6 * E + 6 * N), 4 * H * H * (E + 5 * N + 5 * G)},
     };
     instance->bytes = costs[kind].bytes;
     instance->flops = costs[kind].flops;
@@ -292,6 +455,8 @@ static enum sco_status prepare(struct sco_op_instance *instance, struct sco_ctx 
     if (status == SCO_OK && in->kind == MLP)
         status =
             sco_graph_mlp_create(&in->mlp, ctx, &(struct sco_graph_mlp_shape){HIDDEN, HIDDEN, HIDDEN, HIDDEN}, NODES);
+    if (status == SCO_OK && (in->kind == BLOCK_FWD || in->kind == BLOCK_BWD))
+        status = allocate_block(in);
     if (status == SCO_OK)
         status = verify(in);
     if (status != SCO_OK) {
