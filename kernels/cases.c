@@ -3,14 +3,19 @@
 
 /* One line per family. */
 #define SCO_CASE_FAMILIES(FAMILY)                                                                                      \
+    FAMILY(activation)                                                                                                 \
     FAMILY(adafactor)                                                                                                  \
     FAMILY(adam)                                                                                                       \
+    FAMILY(conv2d)                                                                                                     \
+    FAMILY(dropout)                                                                                                    \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
     FAMILY(graph)                                                                                                  \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
+    FAMILY(loss)                                                                                                       \
     FAMILY(momentum)                                                                                                   \
+    FAMILY(norm)                                                                                                       \
     FAMILY(roof)                                                                                                       \
     FAMILY(velo)
 

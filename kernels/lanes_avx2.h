@@ -69,6 +69,34 @@ static inline lanes lanes_sqrt(lanes a)
     return _mm256_sqrt_ps(a);
 }
 
+/* a < b ? x : y and a == b ? x : y; y where a or b is NaN. */
+static inline lanes lanes_if_less(lanes a, lanes b, lanes x, lanes y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_EQ_OQ));
+}
+
+static inline lanes lanes_abs(lanes x)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
+
+static inline lanes lanes_copy_sign(lanes magnitude, lanes sign)
+{
+    return _mm256_or_ps(lanes_abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
+}
+
+/* 2^n, -127 < n < 128, where z = 0x1.8p23 + n: its low bits are n. */
+static inline lanes lanes_power_of_two(lanes z)
+{
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(z), 23), _mm256_set1_epi32(0x3f800000)));
+}
+
 /* a b + c and c - a b, rounded once. */
 static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 {
@@ -153,6 +181,65 @@ static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
     sum.low = _mm256_fmadd_pd(low, low, sum.low);
     sum.high = _mm256_fmadd_pd(high, high, sum.high);
     return sum;
+}
+
+/* sum + x y; the product of floats is exact in a double. */
+static inline lanes_f64 lanes_f64_add_product(lanes_f64 sum, lanes x, lanes y)
+{
+    sum.low = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_castps256_ps128(y)),
+                              sum.low);
+    sum.high = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)),
+                               _mm256_cvtps_pd(_mm256_extractf128_ps(y, 1)), sum.high);
+    return sum;
+}
+
+/* Half as many words of 64 bits, for random numbers. */
+typedef __m256i lanes_u64;
+
+static inline lanes_u64 lanes_u64_set(uint64_t x)
+{
+    return _mm256_set1_epi64x((int64_t)x);
+}
+
+static inline lanes_u64 lanes_u64_load(const uint64_t *x)
+{
+    return _mm256_loadu_si256((const __m256i *)x);
+}
+
+static inline lanes_u64 lanes_u64_add(lanes_u64 a, lanes_u64 b)
+{
+    return _mm256_add_epi64(a, b);
+}
+
+/* The product of the low halves. */
+static inline lanes_u64 lanes_u64_mul_low(lanes_u64 a, lanes_u64 b)
+{
+    return _mm256_mul_epu32(a, b);
+}
+
+/* (product >> 32) ^ a ^ b */
+static inline lanes_u64 lanes_u64_high_xor(lanes_u64 product, lanes_u64 a, lanes_u64 b)
+{
+    return _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product, 32), a), b);
+}
+
+/* Low halves in turn: even[0], odd[0], even[1], ... */
+static inline lanes_u64 lanes_u64_zip_low(lanes_u64 even, lanes_u64 odd)
+{
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+
+/* x where the low (high) 16 bits of the lane's random word are below limit <= 65536, else 0. */
+static inline lanes lanes_keep_low16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const __m256i low = _mm256_and_si256(random, _mm256_set1_epi32(0xffff));
+    return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)limit), low)));
+}
+
+static inline lanes lanes_keep_high16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const __m256i high = _mm256_srli_epi32(random, 16);
+    return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)limit), high)));
 }
 
 static inline void lanes_f64_store(double *to, lanes_f64 sum)

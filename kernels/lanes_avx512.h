@@ -65,6 +65,32 @@ static inline lanes lanes_sqrt(lanes a)
     return _mm512_sqrt_ps(a);
 }
 
+static inline lanes lanes_if_less(lanes a, lanes b, lanes x, lanes y)
+{
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
+}
+
+static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
+{
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), x);
+}
+
+static inline lanes lanes_abs(lanes x)
+{
+    return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), x);
+}
+
+static inline lanes lanes_copy_sign(lanes magnitude, lanes sign)
+{
+    return _mm512_or_ps(lanes_abs(magnitude), _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
+}
+
+static inline lanes lanes_power_of_two(lanes z)
+{
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(z), 23), _mm512_set1_epi32(0x3f800000)));
+}
+
 static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 {
     return _mm512_fmadd_ps(a, b, c);
@@ -137,6 +163,59 @@ static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
     sum.low = _mm512_fmadd_pd(low, low, sum.low);
     sum.high = _mm512_fmadd_pd(high, high, sum.high);
     return sum;
+}
+
+static inline lanes_f64 lanes_f64_add_product(lanes_f64 sum, lanes x, lanes y)
+{
+    sum.low = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_castps512_ps256(y)),
+                              sum.low);
+    sum.high = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)),
+                               _mm512_cvtps_pd(_mm512_extractf32x8_ps(y, 1)), sum.high);
+    return sum;
+}
+
+typedef __m512i lanes_u64;
+
+static inline lanes_u64 lanes_u64_set(uint64_t x)
+{
+    return _mm512_set1_epi64((int64_t)x);
+}
+
+static inline lanes_u64 lanes_u64_load(const uint64_t *x)
+{
+    return _mm512_loadu_si512(x);
+}
+
+static inline lanes_u64 lanes_u64_add(lanes_u64 a, lanes_u64 b)
+{
+    return _mm512_add_epi64(a, b);
+}
+
+static inline lanes_u64 lanes_u64_mul_low(lanes_u64 a, lanes_u64 b)
+{
+    return _mm512_mul_epu32(a, b);
+}
+
+static inline lanes_u64 lanes_u64_high_xor(lanes_u64 product, lanes_u64 a, lanes_u64 b)
+{
+    return _mm512_ternarylogic_epi64(_mm512_srli_epi64(product, 32), a, b, 0x96);
+}
+
+static inline lanes_u64 lanes_u64_zip_low(lanes_u64 even, lanes_u64 odd)
+{
+    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
+
+static inline lanes lanes_keep_low16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const __m512i low = _mm512_and_si512(random, _mm512_set1_epi32(0xffff));
+    return _mm512_maskz_mov_ps(_mm512_cmplt_epu32_mask(low, _mm512_set1_epi32((int32_t)limit)), x);
+}
+
+static inline lanes lanes_keep_high16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const __m512i high = _mm512_srli_epi32(random, 16);
+    return _mm512_maskz_mov_ps(_mm512_cmplt_epu32_mask(high, _mm512_set1_epi32((int32_t)limit)), x);
 }
 
 static inline void lanes_f64_store(double *to, lanes_f64 sum)

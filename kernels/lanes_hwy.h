@@ -78,6 +78,31 @@ static HWY_INLINE lanes lanes_sqrt(lanes a)
     return hn::Sqrt(a);
 }
 
+static HWY_INLINE lanes lanes_if_less(lanes a, lanes b, lanes x, lanes y)
+{
+    return hn::IfThenElse(hn::Lt(a, b), x, y);
+}
+
+static HWY_INLINE lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
+{
+    return hn::IfThenElse(hn::Eq(a, b), x, y);
+}
+
+static HWY_INLINE lanes lanes_abs(lanes x)
+{
+    return hn::Abs(x);
+}
+
+static HWY_INLINE lanes lanes_copy_sign(lanes magnitude, lanes sign)
+{
+    return hn::CopySign(magnitude, sign);
+}
+
+static HWY_INLINE lanes lanes_power_of_two(lanes z)
+{
+    return hn::BitCast(F32(), hn::Add(hn::ShiftLeft<23>(hn::BitCast(I32(), z)), hn::Set(I32(), 0x3f800000)));
+}
+
 static HWY_INLINE lanes lanes_fma(lanes a, lanes b, lanes c)
 {
     return hn::MulAdd(a, b, c);
@@ -157,6 +182,60 @@ static HWY_INLINE lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
 {
     const auto low = lanes_low_f64(x), high = lanes_high_f64(x);
     return {hn::MulAdd(low, low, sum.low), hn::MulAdd(high, high, sum.high)};
+}
+
+static HWY_INLINE lanes_f64 lanes_f64_add_product(lanes_f64 sum, lanes x, lanes y)
+{
+    return {hn::MulAdd(lanes_low_f64(x), lanes_low_f64(y), sum.low),
+            hn::MulAdd(lanes_high_f64(x), lanes_high_f64(y), sum.high)};
+}
+
+using U32 = hn::RebindToUnsigned<F32>;
+using U64 = hn::RepartitionToWide<U32>;
+using lanes_u64 = hn::Vec<U64>;
+
+static HWY_INLINE lanes_u64 lanes_u64_set(uint64_t x)
+{
+    return hn::Set(U64(), x);
+}
+
+static HWY_INLINE lanes_u64 lanes_u64_load(const uint64_t *x)
+{
+    return hn::LoadU(U64(), x);
+}
+
+static HWY_INLINE lanes_u64 lanes_u64_add(lanes_u64 a, lanes_u64 b)
+{
+    return hn::Add(a, b);
+}
+
+static HWY_INLINE lanes_u64 lanes_u64_mul_low(lanes_u64 a, lanes_u64 b)
+{
+    return hn::MulEven(hn::BitCast(U32(), a), hn::BitCast(U32(), b));
+}
+
+static HWY_INLINE lanes_u64 lanes_u64_high_xor(lanes_u64 product, lanes_u64 a, lanes_u64 b)
+{
+    return hn::Xor(hn::Xor(hn::ShiftRight<32>(product), a), b);
+}
+
+static HWY_INLINE lanes_u64 lanes_u64_zip_low(lanes_u64 even, lanes_u64 odd)
+{
+    return hn::BitCast(U64(),
+                       hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even)));
+}
+
+/* Compared as signed: half words are not negative, and older x86 compares nothing else. */
+static HWY_INLINE lanes lanes_keep_low16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const auto low = hn::And(hn::BitCast(I32(), random), hn::Set(I32(), 0xffff));
+    return hn::IfThenElseZero(hn::RebindMask(F32(), hn::Lt(low, hn::Set(I32(), static_cast<int32_t>(limit)))), x);
+}
+
+static HWY_INLINE lanes lanes_keep_high16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const auto high = hn::BitCast(I32(), hn::ShiftRight<16>(hn::BitCast(U32(), random)));
+    return hn::IfThenElseZero(hn::RebindMask(F32(), hn::Lt(high, hn::Set(I32(), static_cast<int32_t>(limit)))), x);
 }
 
 static HWY_INLINE void lanes_f64_store(double *to, lanes_f64 sum)

@@ -67,6 +67,31 @@ static inline lanes lanes_sqrt(lanes a)
     return vsqrtq_f32(a);
 }
 
+static inline lanes lanes_if_less(lanes a, lanes b, lanes x, lanes y)
+{
+    return vbslq_f32(vcltq_f32(a, b), x, y);
+}
+
+static inline lanes lanes_if_equal(lanes a, lanes b, lanes x, lanes y)
+{
+    return vbslq_f32(vceqq_f32(a, b), x, y);
+}
+
+static inline lanes lanes_abs(lanes x)
+{
+    return vabsq_f32(x);
+}
+
+static inline lanes lanes_copy_sign(lanes magnitude, lanes sign)
+{
+    return vbslq_f32(vdupq_n_u32(0x80000000u), sign, magnitude);
+}
+
+static inline lanes lanes_power_of_two(lanes z)
+{
+    return vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(z), 23), vdupq_n_s32(0x3f800000)));
+}
+
 static inline lanes lanes_fma(lanes a, lanes b, lanes c)
 {
     return vfmaq_f32(c, a, b);
@@ -135,6 +160,57 @@ static inline lanes_f64 lanes_f64_add_square(lanes_f64 sum, lanes x)
     sum.low = vfmaq_f64(sum.low, low, low);
     sum.high = vfmaq_f64(sum.high, high, high);
     return sum;
+}
+
+static inline lanes_f64 lanes_f64_add_product(lanes_f64 sum, lanes x, lanes y)
+{
+    sum.low = vfmaq_f64(sum.low, vcvt_f64_f32(vget_low_f32(x)), vcvt_f64_f32(vget_low_f32(y)));
+    sum.high = vfmaq_f64(sum.high, vcvt_high_f64_f32(x), vcvt_high_f64_f32(y));
+    return sum;
+}
+
+typedef uint64x2_t lanes_u64;
+
+static inline lanes_u64 lanes_u64_set(uint64_t x)
+{
+    return vdupq_n_u64(x);
+}
+
+static inline lanes_u64 lanes_u64_load(const uint64_t *x)
+{
+    return vld1q_u64(x);
+}
+
+static inline lanes_u64 lanes_u64_add(lanes_u64 a, lanes_u64 b)
+{
+    return vaddq_u64(a, b);
+}
+
+static inline lanes_u64 lanes_u64_mul_low(lanes_u64 a, lanes_u64 b)
+{
+    return vmull_u32(vmovn_u64(a), vmovn_u64(b));
+}
+
+static inline lanes_u64 lanes_u64_high_xor(lanes_u64 product, lanes_u64 a, lanes_u64 b)
+{
+    return veorq_u64(veorq_u64(vshrq_n_u64(product, 32), a), b);
+}
+
+static inline lanes_u64 lanes_u64_zip_low(lanes_u64 even, lanes_u64 odd)
+{
+    return vsliq_n_u64(even, odd, 32);
+}
+
+static inline lanes lanes_keep_low16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const uint32x4_t low = vandq_u32(vreinterpretq_u32_u64(random), vdupq_n_u32(0xffff));
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vcltq_u32(low, vdupq_n_u32(limit))));
+}
+
+static inline lanes lanes_keep_high16(lanes_u64 random, uint32_t limit, lanes x)
+{
+    const uint32x4_t high = vshrq_n_u32(vreinterpretq_u32_u64(random), 16);
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vcltq_u32(high, vdupq_n_u32(limit))));
 }
 
 static inline void lanes_f64_store(double *to, lanes_f64 sum)

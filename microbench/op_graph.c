@@ -72,6 +72,7 @@ static enum sco_status build(struct instance *in)
 }
 
 static const struct sco_graph_block_shape block_shape = {HIDDEN, HIDDEN, HIDDEN, HIDDEN, 1e-6f};
+static const struct sco_graph_dropout dropout = {0.1f, 1, 0, 0};
 
 static struct sco_graph_layer layer_of(const float *param, size_t l)
 {
@@ -92,14 +93,13 @@ static enum sco_status run_block(struct instance *in, int backward)
     const struct sco_graph_features features = {in->in[EDGE], in->in[NODE], in->in[GLOBAL]};
     const struct sco_graph_features_out out = {in->out[EDGE], in->out[NODE], in->out[GLOBAL]};
     if (!backward)
-        return sco_graph_block_fwd(in->block, in->graph, &params, &features, &out);
-    const struct sco_graph_features made = {in->out[EDGE], in->out[NODE], in->out[GLOBAL]},
-                                    d_out = {in->d_out[EDGE], in->d_out[NODE], in->d_out[GLOBAL]};
+        return sco_graph_block_fwd(in->block, in->graph, &params, &dropout, &features, &out);
+    const struct sco_graph_features d_out = {in->d_out[EDGE], in->d_out[NODE], in->d_out[GLOBAL]};
     const struct sco_graph_features_out d_in = {in->d_in[EDGE], in->d_in[NODE], in->d_in[GLOBAL]};
     const struct sco_graph_block_gradients gradients = {gradient_of(in->gradient[EDGE], EDGE),
                                                         gradient_of(in->gradient[NODE], NODE),
                                                         gradient_of(in->gradient[GLOBAL], GLOBAL)};
-    return sco_graph_block_bwd(in->block, in->graph, &params, &features, &made, &d_out, &d_in, &gradients);
+    return sco_graph_block_bwd(in->block, in->graph, &params, &features, &d_out, &d_in, &gradients);
 }
 
 static enum sco_status step(void *data)

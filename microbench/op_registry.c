@@ -5,7 +5,7 @@
 #include "microbench/op.h"
 
 /* One line per class. */
-#define SCO_OP_CLASSES(CLASS) CLASS(graph)
+#define SCO_OP_CLASSES(CLASS) CLASS(graph) CLASS(loss)
 
 #define DECLARE(class) extern const struct sco_op_class sco_##class##_op_class;
 #define ENTRY(class)   &sco_##class##_op_class,

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "arch/fail.h"
+#include "kernels/dropout/dropout.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/norm/norm.h"
 #include "models/op_graph.h"
 #include "models/parallel.h"
 #include "optim/ctx.h"
@@ -38,14 +40,19 @@ struct sco_graph_block {
     struct sco_ctx *ctx;
     const struct sco_graph_ops *ops;
     const struct sco_gemm_ops *gemm;
+    const struct sco_norm_ops *norm;
+    const struct sco_dropout_ops *dropout;
     struct sco_graph_block_shape shape;
     size_t max_rows[LAYERS], threads;
     struct part part[LAYERS][PARTS];
     uint32_t ascending[BLOCK];
 
-    float *z[LAYERS], *rstd[LAYERS]; /* normalised rows and their 1 / deviation: kept for the gradient */
-    float *sent, *received;          /* by node: sums of outgoing and incoming E' */
-    float *node_sum, *edge_sum;      /* by graph: sums of X' and E' */
+    float *z[LAYERS], *mean[LAYERS],
+        *rstd[LAYERS];                    /* rows before normalisation and their moments: kept for the gradient */
+    struct sco_dropout_mask mask[LAYERS]; /* of the last forward call */
+    int dropping;
+    float *sent, *received;         /* by node: sums of outgoing and incoming E' */
+    float *node_sum, *edge_sum;     /* by graph: sums of X' and E' */
     float *as_sender, *as_receiver; /* by node: X times its parts of the edge kernel; backward, d sent and d received */
     float *to_edges, *to_nodes;     /* by graph: U times its part, plus bias; backward, d edge_sum and d node_sum */
 
@@ -106,6 +113,7 @@ static void carve(struct sco_graph_block *block)
         }
         block->z[l] = take(block, block->max_rows[l], H);
         block->dz[l] = take(block, block->max_rows[l], H);
+        block->mean[l] = take(block, block->max_rows[l], 1);
         block->rstd[l] = take(block, block->max_rows[l], 1);
         block->partial[l] = take(block, 3 * blocks_of(block->max_rows[l]), H);
     }
@@ -172,6 +180,8 @@ enum sco_status sco_graph_block_create(struct sco_graph_block **block, struct sc
     carve(made);
     made->ops = sco_ctx_ops(ctx, &sco_graph_family);
     made->gemm = sco_ctx_ops(ctx, &sco_gemm_family);
+    made->norm = sco_ctx_ops(ctx, &sco_norm_family);
+    made->dropout = sco_ctx_ops(ctx, &sco_dropout_family);
     *block = made;
     return SCO_OK;
 }
@@ -192,8 +202,8 @@ struct pass {
     const struct sco_graph *graph;
     struct sco_graph_layer layer[LAYERS];
     const float *in[LAYERS];
-    float *out[LAYERS];                        /* fwd */
-    const float *made[LAYERS], *d_out[LAYERS]; /* bwd: what fwd wrote, and its gradient */
+    float *out[LAYERS];         /* fwd */
+    const float *d_out[LAYERS]; /* bwd */
     float *d_in[LAYERS];
     struct sco_graph_layer_gradient gradient[LAYERS];
 };
@@ -272,13 +282,30 @@ static size_t pack_tasks(const struct sco_graph_block *block, int transposed)
     return count;
 }
 
-/* Rows first .. last - 1 of a layer from their sums before normalisation, in z. */
-static void finish_rows(const struct pass *pass, size_t l, size_t first, size_t count)
+/* Drops elements of count rows from row on, in place. A mask counts rows as if they were whole blocks of its generator, so
+ * that any row can start. */
+static void drop(const struct pass *pass, size_t l, size_t row, size_t count, float *x)
+{
+    const struct sco_graph_block *block = pass->block;
+    const size_t H = block->shape.hidden, step = (H + SCO_DROPOUT_BLOCK - 1) / SCO_DROPOUT_BLOCK * SCO_DROPOUT_BLOCK;
+    if (!block->dropping)
+        return;
+    if (step == H)
+        block->dropout->dropout(row * H, count * H, x, x, &block->mask[l]);
+    else
+        for (size_t r = 0; r < count; r++)
+            block->dropout->dropout((row + r) * step, H, x + r * H, x + r * H, &block->mask[l]);
+}
+
+/* Rows of a layer from their sums before normalisation, in z. */
+static void finish_rows(const struct pass *pass, size_t l, size_t row, size_t count)
 {
     const struct sco_graph_block *block = pass->block;
     const size_t H = block->shape.hidden;
-    block->ops->norm_relu(count, H, block->z[l] + first * H, pass->layer[l].scale, pass->layer[l].shift,
-                          block->shape.eps, block->rstd[l] + first, pass->out[l] + first * H);
+    float *out = pass->out[l] + row * H;
+    block->norm->layer_norm(count, H, block->z[l] + row * H, pass->layer[l].scale, pass->layer[l].shift,
+                            block->shape.eps, SCO_NORM_RELU, out, block->mean[l] + row, block->rstd[l] + row);
+    drop(pass, l, row, count, out);
 }
 
 /* ---- Forward ---- */
@@ -387,9 +414,12 @@ static void unfinish_rows(const struct pass *pass, size_t l, size_t row, size_t 
 {
     const struct sco_graph_block *block = pass->block;
     const size_t H = block->shape.hidden;
-    float *partial = block->partial[l] + row / BLOCK * 3 * H;
-    block->ops->norm_relu_bwd(count, H, block->dz[l] + row * H, pass->made[l] + row * H, block->z[l] + row * H,
-                              block->rstd[l] + row, pass->layer[l].scale, 1.0f, partial, partial + H, partial + 2 * H);
+    float *dz = block->dz[l] + row * H, *partial = block->partial[l] + row / BLOCK * 3 * H;
+    memset(partial, 0, 3 * H * sizeof *partial);
+    drop(pass, l, row, count, dz);
+    block->norm->layer_norm_bwd(count, H, block->z[l] + row * H, dz, pass->layer[l].scale, pass->layer[l].shift,
+                                block->mean[l] + row, block->rstd[l] + row, SCO_NORM_RELU, dz, partial, partial + H);
+    block->norm->column_sums(count, H, dz, partial + 2 * H);
 }
 
 static void globals_bwd(const struct pass *pass, size_t row, size_t count, float *scratch)
@@ -682,6 +712,22 @@ static enum sco_status check_features(const struct pass *pass, const char *group
     return SCO_OK;
 }
 
+/* A layer of the block is a layer of the generator. */
+static enum sco_status take_dropout(struct sco_graph_block *block, const struct sco_graph_dropout *dropout)
+{
+    block->dropping = dropout != NULL && dropout->rate != 0.0f;
+    if (!block->dropping)
+        return SCO_OK;
+    const float limit = roundf((1.0f - dropout->rate) * 65536.0f);
+    if (!(dropout->rate >= 0.0f) || !(limit >= 1.0f))
+        return sco_fail(SCO_INVALID, "graph block: dropout rate is %g; give a number from 0 to below 1",
+                        (double)dropout->rate);
+    for (uint32_t l = 0; l < LAYERS; l++)
+        block->mask[l] = (struct sco_dropout_mask){dropout->seed, dropout->layer + l, dropout->step, (uint32_t)limit,
+                                                   65536.0f / limit};
+    return SCO_OK;
+}
+
 static struct pass pass_of(struct sco_graph_block *block, const struct sco_graph *graph,
                            const struct sco_graph_block_params *params, const struct sco_graph_features *in)
 {
@@ -692,7 +738,8 @@ static struct pass pass_of(struct sco_graph_block *block, const struct sco_graph
 }
 
 enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct sco_graph *graph,
-                                    const struct sco_graph_block_params *params, const struct sco_graph_features *in,
+                                    const struct sco_graph_block_params *params,
+                                    const struct sco_graph_dropout *dropout, const struct sco_graph_features *in,
                                     const struct sco_graph_features_out *out)
 {
     struct pass pass = pass_of(block, graph, params, in);
@@ -708,6 +755,8 @@ enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct 
     if (status == SCO_OK)
         status = check_features(&pass, "in", pass.in, wide);
     if (status == SCO_OK)
+        status = take_dropout(block, dropout);
+    if (status == SCO_OK)
         status = check_features(&pass, "out", (const float *const[]){out->edges, out->nodes, out->globals}, hidden);
     if (status != SCO_OK)
         return status;
@@ -719,17 +768,14 @@ enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct 
 
 enum sco_status sco_graph_block_bwd(struct sco_graph_block *block, const struct sco_graph *graph,
                                     const struct sco_graph_block_params *params, const struct sco_graph_features *in,
-                                    const struct sco_graph_features *out, const struct sco_graph_features *d_out,
-                                    const struct sco_graph_features_out *d_in,
+                                    const struct sco_graph_features *d_out, const struct sco_graph_features_out *d_in,
                                     const struct sco_graph_block_gradients *gradients)
 {
     struct pass pass = pass_of(block, graph, params, in);
     const struct sco_graph_block_shape *s = &block->shape;
-    const size_t wide[LAYERS] = {s->edge_in, s->node_in, s->global_in},
-                 hidden[LAYERS] = {s->hidden, s->hidden, s->hidden};
+    const size_t wide[LAYERS] = {s->edge_in, s->node_in, s->global_in};
     const struct sco_graph_layer_gradient gradient[LAYERS] = {gradients->edge, gradients->node, gradients->global};
     for (size_t l = 0; l < LAYERS; l++) {
-        pass.made[l] = (const float *const[]){out->edges, out->nodes, out->globals}[l];
         pass.d_out[l] = (const float *const[]){d_out->edges, d_out->nodes, d_out->globals}[l];
         pass.d_in[l] = (float *const[]){d_in->edges, d_in->nodes, d_in->globals}[l];
         pass.gradient[l] = gradient[l];
@@ -741,8 +787,6 @@ enum sco_status sco_graph_block_bwd(struct sco_graph_block *block, const struct 
         status = check_gradients(&pass);
     if (status == SCO_OK)
         status = check_features(&pass, "in", pass.in, wide);
-    if (status == SCO_OK)
-        status = check_features(&pass, "out", pass.made, hidden);
     if (status != SCO_OK)
         return status;
     const size_t tasks[BWD_PHASES] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Is the kernel checker itself any good? A family of two slots, y' = a x y + 1 and a sum, has one row that is right in a
- * different way from the scalar row, and one row for each mistake that vector code makes. The right one must pass, every other
+ * Is the kernel checker itself any good? A family of three slots, y' = a x y + 1, a sum, and a gather by index through a
+ * workspace, has one row that is right in a different way from the scalar row, and one row for each mistake that vector code
+ * makes. The right one must pass, every other
  * must be caught. Rows are plain C, "vectors" of 8 floats, so that this runs on every architecture. */
 #include <math.h>
 #include <stdlib.h>
@@ -8,14 +9,18 @@
 
 #include "tests/check_kernels.h"
 
-enum { VECTOR = 8, SLOT_MAP = 0, SLOT_SUM = 1 };
+enum { VECTOR = 8, SLOT_MAP = 0, SLOT_SUM = 1, SLOT_GATHER = 2 };
 
 typedef void map_fn(size_t n, float *y, const float *x, const float *a);
 typedef float sum_fn(size_t n, const float *x);
 
+/* y[i] = x[index[i]], index within 0 .. n - 1; workspace: n floats. */
+typedef void gather_fn(size_t n, float *y, const float *x, const int32_t *index, float *workspace);
+
 struct ops {
     map_fn *map;
     sum_fn *sum;
+    gather_fn *gather;
 };
 
 static float one(float y, float x, float a)
@@ -188,23 +193,87 @@ static float sum_lost_nan(size_t n, const float *x)
     return sum;
 }
 
+static void gather_scalar(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    (void)workspace;
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[index[i]];
+}
+
+/* Right: reads everything before it writes anything. */
+static void gather_right(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    for (size_t i = 0; i < n; i++)
+        workspace[i] = x[index[i]];
+    for (size_t i = 0; i < n; i++)
+        y[i] = workspace[i];
+}
+
+static void gather_past_workspace(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    gather_right(n, y, x, index, workspace);
+    volatile float *past = workspace;
+    past[n] = 0.0f;
+}
+
+static void gather_over_read_index(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    gather_right(n, y, x, index, workspace);
+    const volatile int32_t *past = index;
+    for (size_t i = n; i < n + VECTOR; i++)
+        (void)past[i];
+}
+
+/* An order that repeated indices betray: what was gathered for the element before. */
+static void gather_stale(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    gather_right(n, y, x, index, workspace);
+    for (size_t i = 1; i < n; i++)
+        if (index[i] == index[i - 1] + 1)
+            y[i] = y[i - 1];
+}
+
+static void gather_narrow_index(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    (void)workspace;
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[(uint8_t)index[i]];
+}
+
+/* Trusts that a workspace starts with zeros. */
+static void gather_dirty_workspace(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[index[i]] + 0.0f * workspace[i] + (workspace[i] != 0.0f ? 1.0f : 0.0f);
+}
+
+static void gather_writes_index(size_t n, float *y, const float *x, const int32_t *index, float *workspace)
+{
+    gather_right(n, y, x, index, workspace);
+    if (n > 0)
+        *(int32_t *)(uintptr_t)index ^= 1;
+}
+
 /* Each of the rows: its name, and one line to fill it. */
 #define MAP_FAULTS(F)                                                                                                  \
     F(unmasked_tail)                                                                                                   \
-    F(over_read) F(under_read) F(wide_mask) F(narrow_mask) F(overlapped_tail) F(swapped) F(unfused) F(lost_nan)        \
-        F(spread_nan) F(flushed_denormals) F(writes_input) F(aligned_only) F(long_only) F(clobbered_control)
+    F(over_read)                                                                                                       \
+    F(under_read) F(wide_mask) F(narrow_mask) F(overlapped_tail) F(swapped) F(unfused) F(lost_nan) F(spread_nan)       \
+        F(flushed_denormals) F(writes_input) F(aligned_only) F(long_only) F(clobbered_control)
 #define SUM_FAULTS(F) F(lost_tail) F(counted_twice) F(lost_nan)
+#define GATHER_FAULTS(F)                                                                                               \
+    F(past_workspace) F(over_read_index) F(stale) F(narrow_index) F(dirty_workspace) F(writes_index)
 
 static void fill_scalar(void *ops, sco_isa isa)
 {
     (void)isa;
-    *(struct ops *)ops = (struct ops){map_scalar, sum_scalar};
+    *(struct ops *)ops = (struct ops){map_scalar, sum_scalar, gather_scalar};
 }
 
 static void fill_right(void *ops, sco_isa isa)
 {
     (void)isa;
-    *(struct ops *)ops = (struct ops){map_right, sum_right};
+    *(struct ops *)ops = (struct ops){map_right, sum_right, gather_right};
 }
 
 #define FILL(slot, fault)                                                                                              \
@@ -213,17 +282,21 @@ static void fill_right(void *ops, sco_isa isa)
         (void)isa;                                                                                                     \
         ((struct ops *)ops)->slot = slot##_##fault;                                                                    \
     }
-#define FILL_MAP(fault) FILL(map, fault)
-#define FILL_SUM(fault) FILL(sum, fault)
+#define FILL_MAP(fault)    FILL(map, fault)
+#define FILL_SUM(fault)    FILL(sum, fault)
+#define FILL_GATHER(fault) FILL(gather, fault)
 MAP_FAULTS(FILL_MAP)
 SUM_FAULTS(FILL_SUM)
+GATHER_FAULTS(FILL_GATHER)
 
-#define ROW_MAP(fault) {"map_" #fault, 0, fill_map_##fault},
-#define ROW_SUM(fault) {"sum_" #fault, 0, fill_sum_##fault},
+#define ROW_MAP(fault)    {"map_" #fault, 0, fill_map_##fault},
+#define ROW_SUM(fault)    {"sum_" #fault, 0, fill_sum_##fault},
+#define ROW_GATHER(fault) {"gather_" #fault, 0, fill_gather_##fault},
 enum { RIGHT_ROWS = 2 };
-static const struct sco_row rows[] = {
-    {"scalar", 0, fill_scalar}, {"right", 0, fill_right}, MAP_FAULTS(ROW_MAP) SUM_FAULTS(ROW_SUM)};
-static const char *const slots[] = {"map", "sum"};
+static const struct sco_row rows[] = {{"scalar", 0, fill_scalar},
+                                      {"right", 0, fill_right},
+                                      MAP_FAULTS(ROW_MAP) SUM_FAULTS(ROW_SUM) GATHER_FAULTS(ROW_GATHER)};
+static const char *const slots[] = {"map", "sum", "gather"};
 static const struct sco_family family = {"fault", rows, SCO_LEN(rows), slots, SCO_LEN(slots)};
 
 static size_t map_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
@@ -239,6 +312,30 @@ static size_t sum_operands(const size_t dim[], struct sco_operand operand[SCO_CA
     operand[0] = (struct sco_operand){"x", dim[0], sizeof(float), SCO_IN, SCO_FILL_SIGNED, SCO_EXACT, 0.0};
     operand[1] = (struct sco_operand){"sum", 1, sizeof(float), SCO_OUT, SCO_FILL_SIGNED, SCO_GAMMA, (double)dim[0]};
     return 2;
+}
+
+static size_t gather_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
+{
+    operand[0] = (struct sco_operand){"y", dim[0], sizeof(float), SCO_OUT, SCO_FILL_SIGNED, SCO_EXACT, 0.0};
+    operand[1] = (struct sco_operand){"x", dim[0], sizeof(float), SCO_IN, SCO_FILL_SIGNED, SCO_EXACT, 0.0};
+    operand[2] = (struct sco_operand){"index", dim[0], sizeof(int32_t), SCO_IN, SCO_FILL_SIGNED, SCO_EXACT, 0.0};
+    operand[3] = (struct sco_operand){"workspace", dim[0], sizeof(float), SCO_SCRATCH, SCO_FILL_SIGNED, SCO_EXACT, 0.0};
+    return 4;
+}
+
+/* Repeated, unsorted, with runs. */
+static void gather_prepare(const size_t dim[], void *const buffer[])
+{
+    int32_t *index = buffer[2];
+    for (size_t i = 0; i < dim[0]; i++)
+        index[i] = (int32_t)(i % 3 == 0 ? dim[0] - 1 - i : (i * 5 + i / 7) % dim[0]);
+    for (size_t i = 4; i + 1 < dim[0]; i += 9)
+        index[i + 1] = index[i] + 1 < (int32_t)dim[0] ? index[i] + 1 : index[i];
+}
+
+static void gather_run(const void *ops, const size_t dim[], void *const buffer[])
+{
+    ((const struct ops *)ops)->gather(dim[0], buffer[0], buffer[1], buffer[2], buffer[3]);
 }
 
 static void map_run(const void *ops, const size_t dim[], void *const buffer[])
@@ -278,6 +375,14 @@ static const struct sco_case cases[] = {
      .operands = sum_operands,
      .run = sum_run,
      .oracle = sum_oracle},
+    {.name = "fault.gather",
+     .family = &family,
+     .slot = SLOT_GATHER,
+     .dim_count = 1,
+     .dim_names = {"n"},
+     .operands = gather_operands,
+     .prepare = gather_prepare,
+     .run = gather_run},
 };
 
 int main(int argc, char **argv)

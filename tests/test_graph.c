@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/dropout/dropout.h"
 #include "stepcost/graph.h"
 
 static void ok(enum sco_status status)
@@ -339,6 +340,8 @@ struct trial {
     size_t rows[LAYERS], in[LAYERS], kernel_rows[LAYERS];
     size_t at_feature[LAYERS], at_param[LAYERS][MEMBERS], inputs; /* floats of inputs */
     size_t at_out[LAYERS], outputs;
+    struct sco_graph_dropout dropout;
+    const float *factor; /* of dropout, on each output; NULL: 1 */
 };
 
 static void trial_init(struct trial *t, const struct batch *b, const struct sco_graph_block_shape *shape)
@@ -362,8 +365,8 @@ static void trial_init(struct trial *t, const struct batch *b, const struct sco_
     }
 }
 
-/* Rows of a layer in double: concatenated inputs to normalised, activated outputs. */
-static void layer_row(const struct trial *t, const double *input, size_t l, const double *v, double *out)
+/* A row of a layer in double: concatenated inputs to normalised, activated, partly dropped outputs. */
+static void layer_row(const struct trial *t, const double *input, size_t l, const double *v, size_t row, double *out)
 {
     const size_t H = t->shape.hidden;
     const double *W = input + t->at_param[l][KERNEL];
@@ -379,6 +382,8 @@ static void layer_row(const struct trial *t, const double *input, size_t l, cons
     for (size_t h = 0; h < H; h++) {
         const double n = (z[h] - mean) / sqrt(variance + (double)t->shape.eps);
         out[h] = fmax(input[t->at_param[l][SCALE] + h] * n + input[t->at_param[l][SHIFT] + h], 0.0);
+        if (t->factor != NULL)
+            out[h] *= (double)t->factor[t->at_out[l] + row * H + h];
     }
 }
 
@@ -403,7 +408,7 @@ static void reference(const struct trial *t, const double *input, double *out)
         to = append(to, X + s * t->in[NODE], t->in[NODE]);
         to = append(to, X + r * t->in[NODE], t->in[NODE]);
         append(to, U + g * t->in[GLOBAL], t->in[GLOBAL]);
-        layer_row(t, input, EDGE, v, Eo + e * H);
+        layer_row(t, input, EDGE, v, e, Eo + e * H);
         for (size_t h = 0; h < H; h++) {
             sent[s * H + h] += Eo[e * H + h];
             received[r * H + h] += Eo[e * H + h];
@@ -416,7 +421,7 @@ static void reference(const struct trial *t, const double *input, double *out)
         to = append(to, sent + n * H, H);
         to = append(to, received + n * H, H);
         append(to, U + g * t->in[GLOBAL], t->in[GLOBAL]);
-        layer_row(t, input, NODE, v, Xo + n * H);
+        layer_row(t, input, NODE, v, n, Xo + n * H);
         for (size_t h = 0; h < H; h++)
             nodes[g * H + h] += Xo[n * H + h];
     }
@@ -424,7 +429,7 @@ static void reference(const struct trial *t, const double *input, double *out)
         double *to = append(v, nodes + g * H, H);
         to = append(to, edges + g * H, H);
         append(to, U + g * t->in[GLOBAL], t->in[GLOBAL]);
-        layer_row(t, input, GLOBAL, v, Uo + g * H);
+        layer_row(t, input, GLOBAL, v, g, Uo + g * H);
     }
     free(sent);
     free(received);
@@ -458,9 +463,8 @@ static void run_block(const struct trial *t, size_t threads, const float *input,
     const struct sco_graph_features in = {input + t->at_feature[EDGE], input + t->at_feature[NODE],
                                           input + t->at_feature[GLOBAL]};
     const struct sco_graph_features_out made = {out + t->at_out[EDGE], out + t->at_out[NODE], out + t->at_out[GLOBAL]};
-    ok(sco_graph_block_fwd(block, graph, &params, &in, &made));
+    ok(sco_graph_block_fwd(block, graph, &params, t->dropout.rate > 0.0f ? &t->dropout : NULL, &in, &made));
 
-    const struct sco_graph_features kept = {made.edges, made.nodes, made.globals};
     struct sco_graph_features d_made = {d_out + t->at_out[EDGE], d_out + t->at_out[NODE], d_out + t->at_out[GLOBAL]};
     struct sco_graph_features_out d_in = {gradient + t->at_feature[EDGE], gradient + t->at_feature[NODE],
                                           gradient + t->at_feature[GLOBAL]};
@@ -471,7 +475,7 @@ static void run_block(const struct trial *t, size_t threads, const float *input,
         d_in = (struct sco_graph_features_out){NULL, NULL, NULL};
     }
     memset(gradient, 0x5a, t->inputs * sizeof *gradient);
-    ok(sco_graph_block_bwd(block, graph, &params, &in, &kept, &d_made, &d_in, &gradients));
+    ok(sco_graph_block_bwd(block, graph, &params, &in, &d_made, &d_in, &gradients));
     sco_graph_block_destroy(block);
     sco_graph_destroy(graph);
     sco_ctx_destroy(ctx);
@@ -486,12 +490,35 @@ static double loss(const struct trial *t, const double *input, const float *d_ou
     return sum;
 }
 
-static void try_block(size_t index, const struct sco_graph_block_shape *shape, int differences)
+/* 0 or 1 / (1 - rate) for every output, from the generator itself. */
+static float *factors(const struct trial *t)
+{
+    struct sco_dropout_ops ops;
+    const size_t H = t->shape.hidden, step = (H + SCO_DROPOUT_BLOCK - 1) / SCO_DROPOUT_BLOCK * SCO_DROPOUT_BLOCK;
+    float *factor = malloc((t->outputs + 1) * sizeof *factor);
+    sco_family_pin(&sco_dropout_family, 0, 0, &ops);
+    for (size_t i = 0; i < t->outputs; i++)
+        factor[i] = 1.0f;
+    for (uint32_t l = 0; l < LAYERS; l++) {
+        const struct sco_dropout_mask mask = {t->dropout.seed, t->dropout.layer + l, t->dropout.step, 49152,
+                                              65536.0f / 49152.0f};
+        for (size_t r = 0; r < t->rows[l]; r++) {
+            float *row = factor + t->at_out[l] + r * H;
+            ops.dropout(r * step, H, row, row, &mask);
+        }
+    }
+    return factor;
+}
+
+static void try_block(size_t index, const struct sco_graph_block_shape *shape, float rate, int differences)
 {
     struct batch b;
     struct trial t;
     nth_batch(&b, index);
     trial_init(&t, &b, shape);
+    t.dropout = (struct sco_graph_dropout){rate, 12345, 7, 3};
+    float *factor = factors(&t);
+    t.factor = rate > 0.0f ? factor : NULL;
     float *input = malloc(t.inputs * sizeof *input), *d_out = malloc((t.outputs + 1) * sizeof *d_out);
     float *out = malloc((t.outputs + 1) * sizeof *out), *gradient = malloc(t.inputs * sizeof *gradient);
     float *first_out = malloc((t.outputs + 1) * sizeof *out), *first = malloc(t.inputs * sizeof *first);
@@ -528,6 +555,7 @@ static void try_block(size_t index, const struct sco_graph_block_shape *shape, i
     for (size_t l = 0; l < LAYERS; l++)
         for (size_t i = 0; i < t.kernel_rows[l] * shape->hidden; i++)
             near_to("gradient without", i, (double)gradient[t.at_param[l][KERNEL] + i], 0.0, 0.0);
+    free(factor);
     free(input);
     free(d_out);
     free(out);
@@ -542,14 +570,15 @@ static void test_block(void **state)
 {
     (void)state;
     static const struct sco_graph_block_shape narrow = {3, 4, 2, 6, 1e-6f}, uneven = {5, 1, 3, 17, 1e-3f},
-                                              without_globals = {2, 3, 0, 5, 1e-6f};
+                                              whole = {5, 1, 3, 64, 1e-3f}, without_globals = {2, 3, 0, 5, 1e-6f};
     for (size_t i = 0; i < BATCHES - 1; i++) {
-        try_block(i, &narrow, 1);
-        try_block(i, &without_globals, 1);
+        try_block(i, &narrow, 0.0f, 1);
+        try_block(i, &narrow, 0.25f, 1);
+        try_block(i, &without_globals, 0.0f, 1);
     }
-    try_block(2, &uneven, 1);
-    try_block(BATCHES - 1, &narrow, 0);
-    try_block(BATCHES - 1, &uneven, 0);
+    try_block(2, &uneven, 0.0f, 1);
+    try_block(BATCHES - 1, &narrow, 0.25f, 0);
+    try_block(BATCHES - 1, &whole, 0.25f, 0);
 }
 
 /* Blocks of 96 rows and of 256: gradients of a large batch against the sum over its parts. */
@@ -694,14 +723,18 @@ static void test_refusals(void **state)
     struct sco_graph_block_params params = {layer, layer, layer};
     const struct sco_graph_features in = {y, y, y};
     struct sco_graph_features_out out = {to, to, to};
-    refused(sco_graph_block_fwd(block, graph, &params, &in, &out), SCO_SHAPE, "3 edges, the block was created for 2");
+    refused(sco_graph_block_fwd(block, graph, &params, NULL, &in, &out), SCO_SHAPE,
+            "3 edges, the block was created for 2");
     sco_graph_block_destroy(block);
     ok(sco_graph_block_create(&block, ctx, &shape, 4, 3, 1));
     params.node.scale = NULL;
-    refused(sco_graph_block_fwd(block, graph, &params, &in, &out), SCO_INVALID, "params.node.scale is NULL");
+    refused(sco_graph_block_fwd(block, graph, &params, NULL, &in, &out), SCO_INVALID, "params.node.scale is NULL");
     params.node.scale = y;
+    const struct sco_graph_dropout all = {1.0f, 0, 0, 0}, none = {NAN, 0, 0, 0};
+    refused(sco_graph_block_fwd(block, graph, &params, &all, &in, &out), SCO_INVALID, "dropout rate is 1");
+    refused(sco_graph_block_fwd(block, graph, &params, &none, &in, &out), SCO_INVALID, "dropout rate is nan");
     out.globals = NULL;
-    refused(sco_graph_block_fwd(block, graph, &params, &in, &out), SCO_INVALID, "out.globals is NULL");
+    refused(sco_graph_block_fwd(block, graph, &params, NULL, &in, &out), SCO_INVALID, "out.globals is NULL");
     sco_graph_block_destroy(block);
     sco_graph_destroy(graph);
     sco_ctx_destroy(ctx);

@@ -103,9 +103,11 @@ struct sco_conv2d_plan {
     size_t workspace_bytes, scratch_bytes; /* both for 64-byte aligned memory */
     size_t phases, tasks[SCO_CONV2D_PHASES];
     sco_conv2d_run_fn *run;
-    double error_k;                 /* |error| <= error_k 2^-24 sum |terms|: what the algorithm promises (checked) */
-    size_t own[SCO_CONV2D_PRIVATE]; /* of the row: tiles, strides */
-    void *handle;                   /* of rows that wrap a library */
+    /* |error| <= error_k 2^-24 sum |terms|: what the algorithm promises (checked). Where the outputs of a tile are mixed
+     * (Winograd) the sum is the largest in the tile; others promise sco_conv2d_sum_error() or less. */
+    double error_k;
+    size_t own[SCO_CONV2D_PRIVATE];                /* of the row: tiles, strides */
+    void *handle;                                  /* of rows that wrap a library */
     void (*destroy)(struct sco_conv2d_plan *plan); /* NULL: nothing to release */
 };
 

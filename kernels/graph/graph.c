@@ -142,51 +142,6 @@ static void sddmm_scalar(size_t first, size_t last, size_t H, const uint32_t *ro
         }
 }
 
-static void norm_relu_scalar(size_t count, size_t H, float *restrict z, const float *restrict scale,
-                             const float *restrict shift, float eps, float *restrict rstd, float *restrict y)
-{
-    for (size_t r = 0; r < count; r++, z += H, y += H) {
-        float sum[SUM_LANES] = {0}, squares[SUM_LANES] = {0};
-        for (size_t j = 0; j < H; j++)
-            sum[j % SUM_LANES] += z[j];
-        const float mean = fold(sum) / (float)H;
-        for (size_t j = 0; j < H; j++) {
-            z[j] -= mean;
-            squares[j % SUM_LANES] = fmaf(z[j], z[j], squares[j % SUM_LANES]);
-        }
-        rstd[r] = 1.0f / sqrtf(fold(squares) / (float)H + eps);
-        for (size_t j = 0; j < H; j++) {
-            z[j] *= rstd[r];
-            y[j] = relu(fmaf(scale[j], z[j], shift[j]));
-        }
-    }
-}
-
-static void norm_relu_bwd_scalar(size_t count, size_t H, float *restrict d, const float *restrict y,
-                                 const float *restrict z, const float *restrict rstd, const float *restrict scale,
-                                 float gain, float *restrict dscale, float *restrict dshift, float *restrict dbias)
-{
-    memset(dscale, 0, H * sizeof *dscale);
-    memset(dshift, 0, H * sizeof *dshift);
-    memset(dbias, 0, H * sizeof *dbias);
-    for (size_t r = 0; r < count; r++, d += H, y += H, z += H) {
-        float sum[SUM_LANES] = {0}, product[SUM_LANES] = {0};
-        for (size_t j = 0; j < H; j++) {
-            const float g = y[j] > 0.0f ? gain * d[j] : 0.0f;
-            dscale[j] = fmaf(g, z[j], dscale[j]);
-            dshift[j] += g;
-            d[j] = scale[j] * g;
-            sum[j % SUM_LANES] += d[j];
-            product[j % SUM_LANES] = fmaf(d[j], z[j], product[j % SUM_LANES]);
-        }
-        const float mean = fold(sum) / (float)H, slope = fold(product) / (float)H;
-        for (size_t j = 0; j < H; j++) {
-            d[j] = rstd[r] * fmaf(-z[j], slope, d[j] - mean);
-            dbias[j] += d[j];
-        }
-    }
-}
-
 static void weight_grad_scalar(size_t M, size_t N, size_t K, const float *restrict A, size_t lda,
                                const float *restrict B, size_t ldb, int beta, float *restrict C, size_t ldc)
 {
@@ -202,12 +157,10 @@ static void weight_grad_scalar(size_t M, size_t N, size_t K, const float *restri
 void sco_graph_fill_scalar(void *ops, sco_isa isa)
 {
     (void)isa;
-    *(struct sco_graph_ops *)ops =
-        (struct sco_graph_ops){gather_i32_scalar,      gather_i64_scalar, gather_add_scalar,    segment_sum_scalar,
-                               relu_window_sum_scalar, relu_sum_scalar,   relu_sum_bwd_scalar,  spmm_scalar,
-                               sddmm_scalar,           norm_relu_scalar,  norm_relu_bwd_scalar, weight_grad_scalar};
+    *(struct sco_graph_ops *)ops = (struct sco_graph_ops){
+        gather_i32_scalar, gather_i64_scalar,   gather_add_scalar, segment_sum_scalar, relu_window_sum_scalar,
+        relu_sum_scalar,   relu_sum_bwd_scalar, spmm_scalar,       sddmm_scalar,       weight_grad_scalar};
 }
 
 SCO_FAMILY_DEFINE(graph, SCO_GRAPH_ROWS, struct sco_graph_ops, "gather_i32", "gather_i64", "gather_add", "segment_sum",
-                  "relu_window_sum", "relu_sum", "relu_sum_bwd", "spmm", "sddmm", "norm_relu", "norm_relu_bwd",
-                  "weight_grad")
+                  "relu_window_sum", "relu_sum", "relu_sum_bwd", "spmm", "sddmm", "weight_grad")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Message passing over a graph: gathering rows of nodes, summing rows of edges, and the two fused; and what a layer of a
- * graph network needs between its products.
+ * Message passing over a graph: gathering rows of nodes, summing rows of edges, and the two fused; and the gradient of
+ * weights from such rows.
  *
  * A matrix has one row of H floats per node or edge, rows contiguous. Edges are listed in the order of one endpoint: row r
  * (a node, or a graph) owns the entries row_ptr[r] .. row_ptr[r + 1] - 1, and entry k stands for edge edge[k], whose other
@@ -72,28 +72,6 @@ typedef void sco_graph_sddmm_fn(size_t first, size_t last, size_t H, const uint3
                                 const uint32_t *edge, const float *SCO_RESTRICT a, const float *SCO_RESTRICT b,
                                 float *SCO_RESTRICT out);
 
-/* Layer normalisation and ReLU of count rows, in place and beside:
- *
- *   mean = sum z / H    d = z - mean    variance = sum d^2 / H    rstd = 1 / sqrt(variance + eps)
- *   z' = d rstd         y = relu(scale z' + shift)
- *
- * z' and rstd are what the gradient needs. Sums over a row: element i goes to lane i mod 16, lanes are folded in halves, so
- * that bits are the same in every row of kernels. H >= 1 where count > 0. */
-typedef void sco_graph_norm_relu_fn(size_t count, size_t H, float *SCO_RESTRICT z, const float *SCO_RESTRICT scale,
-                                    const float *SCO_RESTRICT shift, float eps, float *SCO_RESTRICT rstd,
-                                    float *SCO_RESTRICT y);
-
-/* Its gradient, in place: d is dy before and dz after. z and rstd are those of norm_relu; y > 0 says where the gradient
- * passes, and gain multiplies it there (the factor of dropout between y and whoever made dy; else 1).
- *
- *   g = y > 0 ? gain d : 0    h = scale g    d' = rstd (h - sum h / H - z sum (h z) / H)
- *
- * dscale = sum g z, dshift = sum g and dbias = sum d' over the rows are overwritten, H floats each. */
-typedef void sco_graph_norm_relu_bwd_fn(size_t count, size_t H, float *SCO_RESTRICT d, const float *SCO_RESTRICT y,
-                                        const float *SCO_RESTRICT z, const float *SCO_RESTRICT rstd,
-                                        const float *SCO_RESTRICT scale, float gain, float *SCO_RESTRICT dscale,
-                                        float *SCO_RESTRICT dshift, float *SCO_RESTRICT dbias);
-
 /* C[i][j] = (beta ? C[i][j] : 0) + sum over k < K of A[k][i] B[k][j]: the gradient of weights from K rows of inputs and of
  * output gradients, neither transposed nor packed. One fused multiply-add per k, ascending: the same bits however M, N and
  * K are split between calls. lda, ldb, ldc: floats from one row to the next. Fast where K rows of B stay in L2. */
@@ -111,8 +89,6 @@ struct sco_graph_ops {
     sco_graph_relu_sum_bwd_fn *relu_sum_bwd;
     sco_graph_spmm_fn *spmm;
     sco_graph_sddmm_fn *sddmm;
-    sco_graph_norm_relu_fn *norm_relu;
-    sco_graph_norm_relu_bwd_fn *norm_relu_bwd;
     sco_graph_weight_grad_fn *weight_grad;
 };
 

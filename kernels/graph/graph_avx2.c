@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
 #include "kernels/lanes_avx2.h"
 
 #include "kernels/graph/graph_lanes.h"

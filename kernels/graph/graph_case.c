@@ -12,8 +12,6 @@ enum {
     RELU_SUM_BWD,
     SPMM,
     SDDMM,
-    NORM_RELU,
-    NORM_RELU_BWD,
     WEIGHT_GRAD
 };
 
@@ -287,44 +285,6 @@ static void sddmm_run(const void *ops, const size_t dim[], void *const buffer[])
     graph->sddmm(half, dim[0], dim[3], buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]);
 }
 
-/* ---- Layer normalisation: count, H ---- */
-
-static const float eps = 1e-6f;
-
-static size_t norm_relu_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
-{
-    size_t count = add(operand, 0, "z", dim[0] * dim[1], SCO_INOUT);
-    count = add(operand, count, "scale", dim[1], SCO_IN);
-    count = add(operand, count, "shift", dim[1], SCO_IN);
-    count = add(operand, count, "rstd", dim[0], SCO_OUT);
-    return add(operand, count, "y", dim[0] * dim[1], SCO_OUT);
-}
-
-static void norm_relu_run(const void *ops, const size_t dim[], void *const buffer[])
-{
-    ((const struct sco_graph_ops *)ops)
-        ->norm_relu(dim[0], dim[1], buffer[0], buffer[1], buffer[2], eps, buffer[3], buffer[4]);
-}
-
-static size_t norm_relu_bwd_operands(const size_t dim[], struct sco_operand operand[SCO_CASE_OPERANDS])
-{
-    size_t count = add(operand, 0, "d", dim[0] * dim[1], SCO_INOUT);
-    count = add(operand, count, "y", dim[0] * dim[1], SCO_IN);
-    count = add(operand, count, "z", dim[0] * dim[1], SCO_IN);
-    count = add(operand, count, "rstd", dim[0], SCO_IN);
-    count = add(operand, count, "scale", dim[1], SCO_IN);
-    count = add(operand, count, "dscale", dim[1], SCO_OUT);
-    count = add(operand, count, "dshift", dim[1], SCO_OUT);
-    return add(operand, count, "dbias", dim[1], SCO_OUT);
-}
-
-static void norm_relu_bwd_run(const void *ops, const size_t dim[], void *const buffer[])
-{
-    ((const struct sco_graph_ops *)ops)
-        ->norm_relu_bwd(dim[0], dim[1], buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], 1.25f, buffer[5],
-                        buffer[6], buffer[7]);
-}
-
 /* ---- Gradients of weights: M, N, K ---- */
 
 enum { A_GAP = 3, B_GAP = 2, C_GAP = 5 };
@@ -356,31 +316,6 @@ static void weight_grad_beta_run(const void *ops, const size_t dim[], void *cons
 }
 
 /* ---- Costs ---- */
-
-static double norm_items(const size_t dim[])
-{
-    return (double)(dim[0] * dim[1]);
-}
-
-static double norm_relu_flops(const size_t dim[])
-{
-    return 8.0 * norm_items(dim);
-}
-
-static double norm_relu_bwd_flops(const size_t dim[])
-{
-    return 13.0 * norm_items(dim);
-}
-
-static double norm_relu_bytes(const size_t dim[])
-{
-    return 12.0 * norm_items(dim);
-}
-
-static double norm_relu_bwd_bytes(const size_t dim[])
-{
-    return 16.0 * norm_items(dim);
-}
 
 static double product_flops(const size_t dim[])
 {
@@ -492,12 +427,6 @@ static void sum_size(size_t bytes, size_t dim[])
     dim[3] = HIDDEN;
 }
 
-static void norm_size(size_t bytes, size_t dim[])
-{
-    dim[0] = bytes / (3 * sizeof(float) * HIDDEN) + 1;
-    dim[1] = HIDDEN;
-}
-
 static void weight_grad_size(size_t bytes, size_t dim[])
 {
     dim[0] = dim[1] = HIDDEN;
@@ -530,10 +459,6 @@ static const size_t sum_shapes[][SCO_CASE_DIMS] = {
     {3, 2, 5, 337}, {40, 40, 90, 5}, {61, 53, 7, 16}, {10, 200, 60, 6},
 };
 
-static const size_t norm_shapes[][SCO_CASE_DIMS] = {
-    {0, 4},  {1, 1},  {3, 2},  {2, 5},  {4, 7},  {3, 8},  {5, 9},   {3, 15},  {3, 16},  {2, 17},  {3, 23},
-    {2, 24}, {3, 31}, {2, 32}, {3, 33}, {2, 48}, {2, 63}, {3, 100}, {2, 128}, {2, 137}, {3, 256}, {7, 37},
-};
 /* M, N, K */
 static const size_t weight_grad_shapes[][SCO_CASE_DIMS] = {
     {0, 5, 5},   {5, 0, 5},  {5, 5, 0},   {1, 1, 1},   {2, 3, 4},   {3, 7, 5},   {6, 8, 3},
@@ -547,10 +472,6 @@ static const size_t weight_grad_shapes[][SCO_CASE_DIMS] = {
 #define GATHER_DIMS                                                                                                    \
     {                                                                                                                  \
         "count", "rows", "H", "fault"                                                                                  \
-    }
-#define NORM_DIMS                                                                                                      \
-    {                                                                                                                  \
-        "count", "H"                                                                                                   \
     }
 #define PRODUCT_DIMS                                                                                                   \
     {                                                                                                                  \
@@ -593,12 +514,6 @@ static const struct sco_case cases[] = {
              relu_sum_bwd_bytes),
     SUM_CASE("graph.spmm", SPMM, spmm_operands, spmm_run, two_flops, product_bytes),
     SUM_CASE("graph.sddmm", SDDMM, sddmm_operands, sddmm_run, two_flops, product_bytes),
-    {COMMON("graph.norm_relu", NORM_RELU, 2, NORM_DIMS, norm_relu_operands, NULL, norm_relu_run),
-     .flops = norm_relu_flops, .bytes = norm_relu_bytes, .items = norm_items, .size = norm_size, .shapes = norm_shapes,
-     .shape_count = SCO_LEN(norm_shapes)},
-    {COMMON("graph.norm_relu_bwd", NORM_RELU_BWD, 2, NORM_DIMS, norm_relu_bwd_operands, NULL, norm_relu_bwd_run),
-     .flops = norm_relu_bwd_flops, .bytes = norm_relu_bwd_bytes, .items = norm_items, .size = norm_size,
-     .shapes = norm_shapes, .shape_count = SCO_LEN(norm_shapes)},
     {COMMON("graph.weight_grad", WEIGHT_GRAD, 3, PRODUCT_DIMS, weight_grad_operands, NULL, weight_grad_run),
      .flops = product_flops, .bytes = weight_grad_bytes, .items = weight_grad_items, .size = weight_grad_size,
      .shapes = weight_grad_shapes, .shape_count = SCO_LEN(weight_grad_shapes)},
