@@ -72,7 +72,7 @@ static enum sco_status build(struct instance *in)
 }
 
 static const struct sco_graph_block_shape block_shape = {HIDDEN, HIDDEN, HIDDEN, HIDDEN, 1e-6f};
-static const struct sco_graph_dropout dropout = {0.1f, 1, 0, 0};
+static const struct sco_dropout dropout = {0.1f, 1, 0, 0};
 
 static struct sco_graph_layer layer_of(const float *param, size_t l)
 {

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "arch/fail.h"
-#include "kernels/dropout/dropout.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/norm/norm.h"
+#include "models/op_dropout.h"
 #include "models/op_graph.h"
 #include "models/parallel.h"
 #include "optim/ctx.h"
@@ -41,15 +41,14 @@ struct sco_graph_block {
     const struct sco_graph_ops *ops;
     const struct sco_gemm_ops *gemm;
     const struct sco_norm_ops *norm;
-    const struct sco_dropout_ops *dropout;
     struct sco_graph_block_shape shape;
     size_t max_rows[LAYERS], threads;
     struct part part[LAYERS][PARTS];
     uint32_t ascending[BLOCK];
 
     float *z[LAYERS], *mean[LAYERS],
-        *rstd[LAYERS];                    /* rows before normalisation and their moments: kept for the gradient */
-    struct sco_dropout_mask mask[LAYERS]; /* of the last forward call */
+        *rstd[LAYERS];                      /* rows before normalisation and their moments: kept for the gradient */
+    struct sco_dropout_job dropout[LAYERS]; /* of the last forward call */
     int dropping;
     float *sent, *received;         /* by node: sums of outgoing and incoming E' */
     float *node_sum, *edge_sum;     /* by graph: sums of X' and E' */
@@ -181,7 +180,6 @@ enum sco_status sco_graph_block_create(struct sco_graph_block **block, struct sc
     made->ops = sco_ctx_ops(ctx, &sco_graph_family);
     made->gemm = sco_ctx_ops(ctx, &sco_gemm_family);
     made->norm = sco_ctx_ops(ctx, &sco_norm_family);
-    made->dropout = sco_ctx_ops(ctx, &sco_dropout_family);
     *block = made;
     return SCO_OK;
 }
@@ -282,21 +280,6 @@ static size_t pack_tasks(const struct sco_graph_block *block, int transposed)
     return count;
 }
 
-/* Drops elements of count rows from row on, in place. A mask counts rows as if they were whole blocks of its generator, so
- * that any row can start. */
-static void drop(const struct pass *pass, size_t l, size_t row, size_t count, float *x)
-{
-    const struct sco_graph_block *block = pass->block;
-    const size_t H = block->shape.hidden, step = (H + SCO_DROPOUT_BLOCK - 1) / SCO_DROPOUT_BLOCK * SCO_DROPOUT_BLOCK;
-    if (!block->dropping)
-        return;
-    if (step == H)
-        block->dropout->dropout(row * H, count * H, x, x, &block->mask[l]);
-    else
-        for (size_t r = 0; r < count; r++)
-            block->dropout->dropout((row + r) * step, H, x + r * H, x + r * H, &block->mask[l]);
-}
-
 /* Rows of a layer from their sums before normalisation, in z. */
 static void finish_rows(const struct pass *pass, size_t l, size_t row, size_t count)
 {
@@ -305,7 +288,8 @@ static void finish_rows(const struct pass *pass, size_t l, size_t row, size_t co
     float *out = pass->out[l] + row * H;
     block->norm->layer_norm(count, H, block->z[l] + row * H, pass->layer[l].scale, pass->layer[l].shift,
                             block->shape.eps, SCO_NORM_RELU, out, block->mean[l] + row, block->rstd[l] + row);
-    drop(pass, l, row, count, out);
+    if (block->dropping)
+        sco_dropout_rows(&block->dropout[l], row, count, out, out);
 }
 
 /* ---- Forward ---- */
@@ -416,7 +400,8 @@ static void unfinish_rows(const struct pass *pass, size_t l, size_t row, size_t 
     const size_t H = block->shape.hidden;
     float *dz = block->dz[l] + row * H, *partial = block->partial[l] + row / BLOCK * 3 * H;
     memset(partial, 0, 3 * H * sizeof *partial);
-    drop(pass, l, row, count, dz);
+    if (block->dropping)
+        sco_dropout_rows(&block->dropout[l], row, count, dz, dz);
     block->norm->layer_norm_bwd(count, H, block->z[l] + row * H, dz, pass->layer[l].scale, pass->layer[l].shift,
                                 block->mean[l] + row, block->rstd[l] + row, SCO_NORM_RELU, dz, partial, partial + H);
     block->norm->column_sums(count, H, dz, partial + 2 * H);
@@ -713,19 +698,16 @@ static enum sco_status check_features(const struct pass *pass, const char *group
 }
 
 /* A layer of the block is a layer of the generator. */
-static enum sco_status take_dropout(struct sco_graph_block *block, const struct sco_graph_dropout *dropout)
+static enum sco_status take_dropout(struct sco_graph_block *block, const struct sco_dropout *dropout)
 {
-    block->dropping = dropout != NULL && dropout->rate != 0.0f;
-    if (!block->dropping)
-        return SCO_OK;
-    const float limit = roundf((1.0f - dropout->rate) * 65536.0f);
-    if (!(dropout->rate >= 0.0f) || !(limit >= 1.0f))
-        return sco_fail(SCO_INVALID, "graph block: dropout rate is %g; give a number from 0 to below 1",
-                        (double)dropout->rate);
-    for (uint32_t l = 0; l < LAYERS; l++)
-        block->mask[l] = (struct sco_dropout_mask){dropout->seed, dropout->layer + l, dropout->step, (uint32_t)limit,
-                                                   65536.0f / limit};
-    return SCO_OK;
+    enum sco_status status = SCO_OK;
+    block->dropping = dropout != NULL && dropout->p != 0.0f;
+    for (uint32_t l = 0; l < LAYERS && block->dropping && status == SCO_OK; l++) {
+        struct sco_dropout layer = *dropout;
+        layer.layer += l;
+        status = sco_dropout_prepare(&block->dropout[l], block->ctx, &layer, block->shape.hidden);
+    }
+    return status;
 }
 
 static struct pass pass_of(struct sco_graph_block *block, const struct sco_graph *graph,
@@ -738,9 +720,8 @@ static struct pass pass_of(struct sco_graph_block *block, const struct sco_graph
 }
 
 enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct sco_graph *graph,
-                                    const struct sco_graph_block_params *params,
-                                    const struct sco_graph_dropout *dropout, const struct sco_graph_features *in,
-                                    const struct sco_graph_features_out *out)
+                                    const struct sco_graph_block_params *params, const struct sco_dropout *dropout,
+                                    const struct sco_graph_features *in, const struct sco_graph_features_out *out)
 {
     struct pass pass = pass_of(block, graph, params, in);
     const struct sco_graph_block_shape *s = &block->shape;

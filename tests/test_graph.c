@@ -340,7 +340,7 @@ struct trial {
     size_t rows[LAYERS], in[LAYERS], kernel_rows[LAYERS];
     size_t at_feature[LAYERS], at_param[LAYERS][MEMBERS], inputs; /* floats of inputs */
     size_t at_out[LAYERS], outputs;
-    struct sco_graph_dropout dropout;
+    struct sco_dropout dropout;
     const float *factor; /* of dropout, on each output; NULL: 1 */
 };
 
@@ -463,7 +463,7 @@ static void run_block(const struct trial *t, size_t threads, const float *input,
     const struct sco_graph_features in = {input + t->at_feature[EDGE], input + t->at_feature[NODE],
                                           input + t->at_feature[GLOBAL]};
     const struct sco_graph_features_out made = {out + t->at_out[EDGE], out + t->at_out[NODE], out + t->at_out[GLOBAL]};
-    ok(sco_graph_block_fwd(block, graph, &params, t->dropout.rate > 0.0f ? &t->dropout : NULL, &in, &made));
+    ok(sco_graph_block_fwd(block, graph, &params, t->dropout.p > 0.0f ? &t->dropout : NULL, &in, &made));
 
     struct sco_graph_features d_made = {d_out + t->at_out[EDGE], d_out + t->at_out[NODE], d_out + t->at_out[GLOBAL]};
     struct sco_graph_features_out d_in = {gradient + t->at_feature[EDGE], gradient + t->at_feature[NODE],
@@ -516,7 +516,7 @@ static void try_block(size_t index, const struct sco_graph_block_shape *shape, f
     struct trial t;
     nth_batch(&b, index);
     trial_init(&t, &b, shape);
-    t.dropout = (struct sco_graph_dropout){rate, 12345, 7, 3};
+    t.dropout = (struct sco_dropout){rate, 12345, 7, 3};
     float *factor = factors(&t);
     t.factor = rate > 0.0f ? factor : NULL;
     float *input = malloc(t.inputs * sizeof *input), *d_out = malloc((t.outputs + 1) * sizeof *d_out);
@@ -730,9 +730,9 @@ static void test_refusals(void **state)
     params.node.scale = NULL;
     refused(sco_graph_block_fwd(block, graph, &params, NULL, &in, &out), SCO_INVALID, "params.node.scale is NULL");
     params.node.scale = y;
-    const struct sco_graph_dropout all = {1.0f, 0, 0, 0}, none = {NAN, 0, 0, 0};
-    refused(sco_graph_block_fwd(block, graph, &params, &all, &in, &out), SCO_INVALID, "dropout rate is 1");
-    refused(sco_graph_block_fwd(block, graph, &params, &none, &in, &out), SCO_INVALID, "dropout rate is nan");
+    const struct sco_dropout all = {1.0f, 0, 0, 0}, none = {NAN, 0, 0, 0};
+    refused(sco_graph_block_fwd(block, graph, &params, &all, &in, &out), SCO_INVALID, "p = 1");
+    refused(sco_graph_block_fwd(block, graph, &params, &none, &in, &out), SCO_INVALID, "p = nan");
     out.globals = NULL;
     refused(sco_graph_block_fwd(block, graph, &params, NULL, &in, &out), SCO_INVALID, "out.globals is NULL");
     sco_graph_block_destroy(block);

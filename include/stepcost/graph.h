@@ -4,9 +4,9 @@
 #define STEPCOST_GRAPH_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "stepcost/ctx.h"
+#include "stepcost/dropout.h"
 
 SCO_BEGIN_DECLS
 
@@ -178,14 +178,6 @@ struct sco_graph_block_gradients {
     struct sco_graph_layer_gradient edge, node, global;
 };
 
-/* After each MLP an element is kept with probability 1 - rate (to 2^-16) and divided by it. The mask depends on seed, layer,
- * step, row and column alone: layer is the first of three numbers that no other dropout with this seed uses. */
-struct sco_graph_dropout {
-    float rate;
-    uint64_t seed;
-    uint32_t layer, step;
-};
-
 /* Rows per edge, node and graph. */
 struct sco_graph_features {
     const float *edges, *nodes, *globals;
@@ -209,7 +201,8 @@ SCO_API void sco_graph_block_destroy(struct sco_graph_block *block); /* NULL is 
 SCO_API size_t sco_graph_block_bytes(struct sco_ctx *ctx, const struct sco_graph_block_shape *shape, size_t max_nodes,
                                      size_t max_edges, size_t max_graphs);
 
-/* The step; dropout may be NULL (evaluation). Keeps in the block what sco_graph_block_bwd() needs, until the next call.
+/* The step. dropout follows each MLP, with the masks of layer, layer + 1 and layer + 2 for edges, nodes and globals; NULL:
+ * none (evaluation). Keeps in the block what sco_graph_block_bwd() needs, until the next call.
  *
  * Layout    row major, contiguous; 4-byte alignment required, 64 preferred. Outputs overlap nothing.
  * Numerics  f32; products are fused multiply-adds in the order of kernels/gemm, onto a sum that starts with the projections
@@ -219,12 +212,11 @@ SCO_API size_t sco_graph_block_bytes(struct sco_ctx *ctx, const struct sco_graph
  *           packed in every call.
  * Threads   the context's team; one call at a time.
  * Memory    none allocated.
- * Errors    SCO_INVALID: a NULL array that is not empty, a dropout rate outside [0, 1); SCO_SHAPE: a graph larger than the
+ * Errors    SCO_INVALID: a NULL array that is not empty, a dropout probability outside [0, 1); SCO_SHAPE: a graph larger than the
  *           block was created for. */
 SCO_API enum sco_status sco_graph_block_fwd(struct sco_graph_block *block, const struct sco_graph *graph,
                                             const struct sco_graph_block_params *params,
-                                            const struct sco_graph_dropout *dropout,
-                                            const struct sco_graph_features *in,
+                                            const struct sco_dropout *dropout, const struct sco_graph_features *in,
                                             const struct sco_graph_features_out *out);
 
 /* Gradients of the step that sco_graph_block_fwd() did last, from those of its outputs (d_out; NULL where there are none).

@@ -7,35 +7,7 @@
 #include <string.h>
 
 #include "kernels/activation/activation_curve.h"
-
-/* 2^n, where z = 0x1.8p23 + n */
-static float power_of_two(float z)
-{
-    uint32_t bits;
-    memcpy(&bits, &z, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(&z, &bits, sizeof z);
-    return z;
-}
-
-/* e^t = 2^n (1 + m), t <= 0; returns m, and n in the low bits of *z. */
-static float exp_split(float t, float *z)
-{
-    *z = fmaf(t, SCO_CELL_LOG2E, SCO_CELL_ROUND);
-    const float n = *z - SCO_CELL_ROUND;
-    float r = fmaf(-n, SCO_CELL_LN2_HI, t);
-    r = fmaf(-n, SCO_CELL_LN2_LO, r);
-    float q = fmaf(SCO_CELL_Q4, r, SCO_CELL_Q3);
-    q = fmaf(q, r, SCO_CELL_Q2);
-    q = fmaf(q, r, SCO_CELL_Q1);
-    q = fmaf(q, r, SCO_CELL_Q0);
-    return fmaf(r * r, q, r);
-}
-
-static float at_least(float x, float bound)
-{
-    return x < bound ? bound : x;
-}
+#include "kernels/exp_scalar.h"
 
 static float at_most(float x, float bound)
 {
@@ -73,13 +45,6 @@ static float tanh_exp(float x)
     const float m = exp_split(at_least(-2.0f * fabsf(x), SCO_CELL_TANH_MIN), &z);
     const float scale = power_of_two(z), e = fmaf(scale, m, scale - 1.0f);
     return copysignf(e / (2.0f + e), x);
-}
-
-static float exp_negative(float t)
-{
-    float z;
-    const float m = exp_split(at_least(t, SCO_CURVE_EXP_MIN), &z), scale = power_of_two(z);
-    return t < SCO_CURVE_EXP_MIN ? 0.0f : fmaf(scale, m, scale);
 }
 
 static float normal_distribution(float x)

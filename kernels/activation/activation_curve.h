@@ -28,7 +28,6 @@
 #define SCO_CURVE_Q6        -0x1.852dc4p-13f
 #define SCO_CURVE_ERF_END   4.0f
 #define SCO_CURVE_DENSITY   0x1.988454p-2f /* 1 / sqrt(2 pi) */
-#define SCO_CURVE_EXP_MIN   -80.0f         /* e^t is nothing beside 1 from here down, and no denormal */
 
 /* 2 u = x (C0 + C1 x^2); its derivative is C0 + 3 C1 x^2. */
 #define SCO_CURVE_TANH_C0 0x1.988454p+0f

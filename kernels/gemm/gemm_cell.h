@@ -19,5 +19,6 @@
 #define SCO_CELL_Q4          0x1.6c5582p-10f
 #define SCO_CELL_SIGMOID_MIN -104.0f /* e^t is 0 from here down, after rounding */
 #define SCO_CELL_TANH_MIN    -40.0f  /* e^t - 1 is -1 from here down, after rounding */
+#define SCO_EXP_MIN          -80.0f  /* e^t is nothing beside 1 below here, and no denormal from here up */
 
 #endif

@@ -2,28 +2,8 @@
  * Scalar rows: the definition that the others match bit for bit. */
 #include "kernels/loss/loss.h"
 
-#include <math.h>
-
+#include "kernels/exp_scalar.h"
 #include "kernels/loss/loss_curve.h"
-
-/* e^t, t <= 0; t below SCO_LOSS_EXP_MIN counts as that. */
-static float exp_negative(float t)
-{
-    t = t < SCO_LOSS_EXP_MIN ? SCO_LOSS_EXP_MIN : t;
-    const float z = fmaf(t, SCO_CELL_LOG2E, SCO_CELL_ROUND), n = z - SCO_CELL_ROUND;
-    float r = fmaf(-n, SCO_CELL_LN2_HI, t);
-    r = fmaf(-n, SCO_CELL_LN2_LO, r);
-    float q = fmaf(SCO_CELL_Q4, r, SCO_CELL_Q3);
-    q = fmaf(q, r, SCO_CELL_Q2);
-    q = fmaf(q, r, SCO_CELL_Q1);
-    q = fmaf(q, r, SCO_CELL_Q0);
-    uint32_t bits;
-    memcpy(&bits, &z, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return fmaf(scale, fmaf(r * r, q, r), scale);
-}
 
 static float fold(float lane[SCO_LOSS_LANES])
 {

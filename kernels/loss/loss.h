@@ -15,7 +15,7 @@
  *
  * Label -1 is a padding row: its loss and gradient are 0. dx may be NULL or x itself. Sums have 16 virtual lanes, so all
  * rows give the same bits. With k = classes / 16 + 4, the roundings of a sum, the loss is within 2 (k + 4) 2^-24 of its
- * terms' magnitudes and dx within 2 (k + 6) 2^-24 scale (target + p (1 + |x - max|)); e^t with t < -80 counts as e^-80. NaN
+ * terms' magnitudes and dx within 2 (k + 6) 2^-24 scale (target + p (1 + |x - max|)); e^t with t < -80 counts as 0. NaN
  * in a row makes its loss and gradient NaN. Returns how many rows were done: fewer than last - first name the first row
  * whose label is neither -1 nor in 0 .. classes - 1. */
 typedef size_t sco_softmax_xent_fn(size_t first, size_t last, size_t classes, const float *x, const int32_t *label,

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "kernels/gemm/gemm_cell.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/loss_curve.h"
 

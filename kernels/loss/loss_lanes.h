@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * loss.c over the lanes of the row that includes this file. Sums keep 16 virtual lanes in GROUPS vectors. */
+#include "kernels/exp_lanes.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/loss_curve.h"
 
@@ -8,20 +9,6 @@ enum { GROUPS = SCO_LOSS_LANES / LANES };
 SCO_INLINE size_t at_most_lanes(size_t n)
 {
     return n < LANES ? n : LANES;
-}
-
-SCO_INLINE lanes exp_negative(lanes t)
-{
-    t = lanes_if_less(t, lanes_set(SCO_LOSS_EXP_MIN), lanes_set(SCO_LOSS_EXP_MIN), t);
-    const lanes round = lanes_set(SCO_CELL_ROUND), z = lanes_fma(t, lanes_set(SCO_CELL_LOG2E), round);
-    const lanes n = lanes_sub(z, round), scale = lanes_power_of_two(z);
-    lanes r = lanes_fnma(n, lanes_set(SCO_CELL_LN2_HI), t);
-    r = lanes_fnma(n, lanes_set(SCO_CELL_LN2_LO), r);
-    lanes q = lanes_fma(lanes_set(SCO_CELL_Q4), r, lanes_set(SCO_CELL_Q3));
-    q = lanes_fma(q, r, lanes_set(SCO_CELL_Q2));
-    q = lanes_fma(q, r, lanes_set(SCO_CELL_Q1));
-    q = lanes_fma(q, r, lanes_set(SCO_CELL_Q0));
-    return lanes_fma(scale, lanes_fma(lanes_mul(r, r), q, r), scale);
 }
 
 /* The largest of a row, in any order; a NaN may hide here and shows in the sum. */

@@ -16,10 +16,9 @@
 #define SCO_KERNELS_NORM_H
 
 #include "kernels/kernel.h"
+#include "stepcost/norm.h"
 
 enum { SCO_NORM_BLOCK = 16, SCO_NORM_LANES = 32 };
-
-enum sco_norm_activation { SCO_NORM_LINEAR, SCO_NORM_RELU, SCO_NORM_LEAKY_RELU };
 
 /* t = (x - mean) scale + bias, by channel. */
 struct sco_channel_affine {
