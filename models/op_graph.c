@@ -372,10 +372,11 @@ enum sco_status sco_graph_sum_edges(const struct sco_graph *graph, size_t H, con
     return over_rows(graph, &call, sum_tasks);
 }
 
-/* Nobody will find an output in the cache that fills half of it by the time it is complete. */
+/* An output that takes a quarter of the last level, beside inputs that take more, is gone from it by the time somebody
+ * reads its first rows. */
 static int streams(const struct sco_graph *graph, size_t rows, size_t H)
 {
-    return rows * H * sizeof(float) > graph->last_level_bytes / 2;
+    return rows * H * sizeof(float) > graph->last_level_bytes / 4;
 }
 
 static void relu_sum_tasks(size_t phase, size_t first, size_t last, size_t rank, void *argument)
