@@ -10,7 +10,7 @@ enum { PANEL = LANES == 8 ? 8 : 16, HALF_PANEL = 4 };
 
 /* Rows of edges are fetched this many entries ahead. The order of an endpoint jumps, within a batch of small graphs by a
  * few rows only, but no hardware prefetcher follows it. */
-enum { AHEAD = 4, LINE = 16 };
+enum { AHEAD = 2, LINE = 16 };
 
 SCO_INLINE lanes get(const float *x, size_t count, const int whole)
 {
