@@ -13,6 +13,7 @@
     FAMILY(embedding_bag)                                                                                              \
     FAMILY(finite)                                                                                                     \
     FAMILY(gemm)                                                                                                       \
+    FAMILY(graph)                                                                                                  \
     FAMILY(lamb)                                                                                                       \
     FAMILY(lion)                                                                                                       \
     FAMILY(loss)                                                                                                       \

@@ -310,4 +310,27 @@ static inline void lanes_store_i8(int8_t *to, lanes x)
     _mm_storel_epi64((__m128i *)to, _mm_packs_epi16(half, half));
 }
 
+/* x < 0 ? 0 : x, which keeps NaN: max returns its second operand where one is NaN or both are zero. */
+static inline lanes lanes_relu(lanes x)
+{
+    return _mm256_max_ps(_mm256_setzero_ps(), x);
+}
+
+/* x > 0 ? y : 0 */
+static inline lanes lanes_if_positive(lanes x, lanes y)
+{
+    return _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ), y);
+}
+
+/* A store past the caches to an address that is a multiple of 64 bytes; whoever streams ends with lanes_stream_end(). */
+static inline void lanes_stream(float *to, lanes x)
+{
+    _mm256_stream_ps(to, x);
+}
+
+static inline void lanes_stream_end(void)
+{
+    _mm_sfence();
+}
+
 #endif

@@ -289,4 +289,24 @@ static inline void lanes_store_i8(int8_t *to, lanes x)
     _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
+static inline lanes lanes_relu(lanes x)
+{
+    return _mm512_max_ps(_mm512_setzero_ps(), x);
+}
+
+static inline lanes lanes_if_positive(lanes x, lanes y)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), y);
+}
+
+static inline void lanes_stream(float *to, lanes x)
+{
+    _mm512_stream_ps(to, x);
+}
+
+static inline void lanes_stream_end(void)
+{
+    _mm_sfence();
+}
+
 #endif

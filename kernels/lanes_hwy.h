@@ -290,3 +290,23 @@ static HWY_INLINE void lanes_store_i8(int8_t *to, lanes x)
     x = hn::Max(hn::Min(x, hn::Set(F32(), 127.0f)), hn::Set(F32(), -127.0f));
     hn::StoreU(hn::DemoteTo(bytes, hn::NearestInt(x)), bytes, to);
 }
+
+static HWY_INLINE lanes lanes_relu(lanes x)
+{
+    return hn::IfThenElse(hn::Lt(x, hn::Zero(F32())), hn::Zero(F32()), x);
+}
+
+static HWY_INLINE lanes lanes_if_positive(lanes x, lanes y)
+{
+    return hn::IfThenElseZero(hn::Gt(x, hn::Zero(F32())), y);
+}
+
+/* Whether stores past the caches pay is something only a machine somebody tuned for can tell. */
+static HWY_INLINE void lanes_stream(float *to, lanes x)
+{
+    hn::StoreU(x, F32(), to);
+}
+
+static HWY_INLINE void lanes_stream_end()
+{
+}

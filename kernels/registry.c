@@ -9,6 +9,7 @@
 #include "kernels/embed/embedding_bag.h"
 #include "kernels/finite/finite.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/graph/graph.h"
 #include "kernels/interact/dot_interaction.h"
 #include "kernels/lamb/lamb.h"
 #include "kernels/lion/lion.h"
@@ -30,6 +31,7 @@ static const struct sco_family *const families[] = {
     &sco_embedding_bag_family,
     &sco_finite_family,
     &sco_gemm_family,
+    &sco_graph_family,
     &sco_lamb_family,
     &sco_lion_family,
     &sco_loss_family,

@@ -5,7 +5,8 @@
 #include "microbench/op.h"
 
 /* One line per class. */
-#define SCO_OP_CLASSES(CLASS) CLASS(conv2d) CLASS(embedding) CLASS(gemm) CLASS(interaction) CLASS(layers) CLASS(loss)
+#define SCO_OP_CLASSES(CLASS)                                                                                          \
+    CLASS(conv2d) CLASS(embedding) CLASS(gemm) CLASS(graph) CLASS(interaction) CLASS(layers) CLASS(loss)
 
 #define DECLARE(class) extern const struct sco_op_class sco_##class##_op_class;
 #define ENTRY(class)   &sco_##class##_op_class,
