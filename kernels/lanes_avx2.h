@@ -322,15 +322,4 @@ static inline lanes lanes_if_positive(lanes x, lanes y)
     return _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ), y);
 }
 
-/* A store past the caches to an address that is a multiple of 64 bytes; whoever streams ends with lanes_stream_end(). */
-static inline void lanes_stream(float *to, lanes x)
-{
-    _mm256_stream_ps(to, x);
-}
-
-static inline void lanes_stream_end(void)
-{
-    _mm_sfence();
-}
-
 #endif

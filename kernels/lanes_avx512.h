@@ -299,14 +299,4 @@ static inline lanes lanes_if_positive(lanes x, lanes y)
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), y);
 }
 
-static inline void lanes_stream(float *to, lanes x)
-{
-    _mm512_stream_ps(to, x);
-}
-
-static inline void lanes_stream_end(void)
-{
-    _mm_sfence();
-}
-
 #endif

@@ -300,13 +300,3 @@ static HWY_INLINE lanes lanes_if_positive(lanes x, lanes y)
 {
     return hn::IfThenElseZero(hn::Gt(x, hn::Zero(F32())), y);
 }
-
-/* Whether stores past the caches pay is something only a machine somebody tuned for can tell. */
-static HWY_INLINE void lanes_stream(float *to, lanes x)
-{
-    hn::StoreU(x, F32(), to);
-}
-
-static HWY_INLINE void lanes_stream_end()
-{
-}

@@ -275,14 +275,4 @@ static inline lanes lanes_if_positive(lanes x, lanes y)
     return vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(x), vreinterpretq_u32_f32(y)));
 }
 
-/* Cores of this architecture find out by themselves that whole lines are written. */
-static inline void lanes_stream(float *to, lanes x)
-{
-    vst1q_f32(to, x);
-}
-
-static inline void lanes_stream_end(void)
-{
-}
-
 #endif
