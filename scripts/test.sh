@@ -9,4 +9,4 @@ set -euo pipefail
 install_missing $build_packages $test_packages
 build "$root/build-test" -DCMAKE_BUILD_TYPE=Release -DSTEPCOST_TESTS=ON -DSTEPCOST_WERROR=ON \
     -DSTEPCOST_TEST_TOOLCHAINS=ON
-ctest --test-dir "$root/build-test" --output-on-failure "$@"
+ctest --test-dir "$root/build-test" --parallel 2 --output-on-failure "$@"
