@@ -14,8 +14,8 @@ enum { TILE = LANES == 8 ? 8 : 128 / LANES > 16 ? 16 : 128 / LANES };
 
 static inline size_t lookups_ahead(size_t dim)
 {
-    const size_t rows = AHEAD_BYTES / (dim * sizeof(float) + 1);
-    return rows < AHEAD_LEAST ? AHEAD_LEAST : rows > AHEAD_MOST ? AHEAD_MOST : rows;
+    const size_t rows = AHEAD_BYTES / (dim * sizeof(float) + 1), least = AHEAD_LEAST, most = AHEAD_MOST;
+    return rows < least ? least : rows > most ? most : rows;
 }
 
 /* The address may be that of no row: nothing is read. */

@@ -570,8 +570,7 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         MOST_ROWS = 1024,       /* of a task: its A stays in L3 while panels of B pass */
         MOST_PACKED_ROWS = 256  /* its packed A stays in L2 */
     };
-    struct sco_sgemm_plan empty = {0};
-    *plan = empty;
+    memset(plan, 0, sizeof *plan);
     plan->shape = sco_sgemm_full(shape);
     plan->run = run;
     const struct sco_gemm_shape *s = &plan->shape;
@@ -622,7 +621,8 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
         plan->tasks = 1;
     }
 
-    const size_t panels = parts_of(s->N, NR), least_rows = own[PACK_A] || own[PACK_B] ? LEAST_ROWS : STRIP;
+    const size_t panels = parts_of(s->N, NR), strip = STRIP, packs = LEAST_ROWS;
+    const size_t least_rows = own[PACK_A] || own[PACK_B] ? packs : strip;
     const size_t wanted = own[PACK_A] ? TASKS / 4 : TASKS;
     own[M_BLOCKS] = parts_of(s->M, own[PACK_A] ? MOST_PACKED_ROWS : own[PACK_B] ? MOST_ROWS : LEAST_ROWS);
     while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < wanted && products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
