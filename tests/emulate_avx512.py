@@ -32,7 +32,7 @@ PHYSICAL_ARENAS = 0x2_0000_0000
 STACK_TOP, STACK_PAGES = 0x0800_0000, 64
 RETURN = 0x0900_0000  # a page of HLT: where a call returns to
 BLOCK = 0x0A00_0000  # dims and pointers of a call
-ARENA, ARENA_STRIDE = 0x1000_0000, 0x0100_0000  # guest-virtual; 16 MiB for each operand
+ARENA, ARENA_STRIDE = 0x1000_0000, 0x0400_0000  # guest-virtual; 64 MiB for each operand
 
 hosts = {}
 
