@@ -605,7 +605,7 @@ static void layer_norm_bwd_tasks(size_t phase, size_t first, size_t last, size_t
     const size_t width = job->norm->width;
     for (size_t t = first; t < last; t++)
         if (phase == 0) {
-            layer_norm_bwd_block(job, t, job->scratch + rank * DROPOUT_ROWS * width);
+            layer_norm_bwd_block(job, t, job->scratch != NULL ? job->scratch + rank * DROPOUT_ROWS * width : NULL);
         } else {
             combine_columns(t, width, job->blocks, job->partial, 2 * width, job->dscale);
             combine_columns(t, width, job->blocks, job->partial + width, 2 * width, job->dbias);
