@@ -38,6 +38,21 @@ struct update {
     const float *bias;     /* of the tile's first column, or NULL */
 };
 
+/* Compilers give each of sixteen rows a pointer of its own, more than there are registers, and keep them in vector
+ * registers, whence they come back only after the multiply-adds queued before them. Four rows off a pointer that they
+ * cannot see through are addressed by one, two and three times the stride. */
+static inline const float *kept(const float *pointer)
+{
+    __asm__("" : "+r"(pointer));
+    return pointer;
+}
+
+static inline float *kept_row(float *pointer)
+{
+    __asm__("" : "+r"(pointer));
+    return pointer;
+}
+
 SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_ROWS][TILE_VECTORS], const float *C,
                        size_t ldc, size_t last, const struct update *u)
 {
@@ -53,10 +68,14 @@ SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_R
     if (u->beta != 0.0f) {
         const lanes beta = lanes_set(u->beta);
         SCO_UNROLL
-        for (size_t i = 0; i < rows; i++, C += ldc) {
+        for (size_t i = 0; i < rows; i++) {
+            if (i > 0 && i % 4 == 0)
+                C = kept(C + 4 * ldc);
+            const float *row = C + i % 4 * ldc;
             SCO_UNROLL
             for (size_t j = 0; j < vectors; j++) {
-                const lanes c = j + 1 < vectors ? lanes_load(C + j * LANES) : lanes_load_first(C + j * LANES, last);
+                const float *at = row + j * LANES;
+                const lanes c = j + 1 < vectors ? lanes_load(at) : lanes_load_first(at, last);
                 sum[i][j] = lanes_fma(beta, c, sum[i][j]);
             }
         }
@@ -85,12 +104,38 @@ SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_R
     }
 }
 
-/* Compilers give each of sixteen rows a pointer of its own, more than there are registers. Four rows off a pointer that
- * they cannot see through are addressed by one, two and three times the stride. */
-static inline const float *kept(const float *pointer)
+/* sum += K columns of A times as many rows of B; quad, A and B move past them. */
+SCO_INLINE void steps(const size_t rows, const size_t vectors, const int by_rows, size_t K, const float *quad[],
+                      size_t a_step, const float **A, const float **B, size_t b_step, size_t last,
+                      lanes sum[TILE_ROWS][TILE_VECTORS])
 {
-    __asm__("" : "+r"(pointer));
-    return pointer;
+    const size_t step3 = 3 * a_step;
+    for (; K > 0; K--) {
+        lanes b[TILE_VECTORS];
+        if (by_rows) {
+            SCO_UNROLL
+            for (size_t q = 0; q < (rows + 3) / 4; q++)
+                quad[q] = kept(quad[q]);
+        }
+        SCO_UNROLL
+        for (size_t j = 0; j < vectors; j++)
+            b[j] = MASKED && j + 1 == vectors ? lanes_load_first(*B + j * LANES, last) : lanes_load(*B + j * LANES);
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            const float *row = quad[i / 4];
+            const lanes a = lanes_set(!by_rows ? (*A)[i] : row[i % 4 == 3 ? step3 : i % 4 * a_step]);
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++)
+                sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
+        }
+        if (by_rows) {
+            SCO_UNROLL
+            for (size_t q = 0; q < (rows + 3) / 4; q++)
+                quad[q]++;
+        }
+        *A += a_step;
+        *B += b_step;
+    }
 }
 
 /* C[i][j] = update(sum over k of A[i][k] B[k][j]) for rows x columns, columns <= vectors * LANES.
@@ -111,7 +156,6 @@ SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows,
     SCO_UNROLL
     for (size_t q = 0; q < (rows + 3) / 4; q++)
         quad[q] = A + 4 * q * (by_rows ? a_step : 1);
-    const size_t step3 = 3 * a_step;
     if (u->beta != 0.0f && vectors == PANEL && K >= LINE) {
         SCO_UNROLL
         for (size_t i = 0; i < rows; i++) {
@@ -120,59 +164,34 @@ SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows,
                 __builtin_prefetch(C + i * ldc + j, 1, 3);
         }
     }
-    for (size_t k0 = 0; k0 < K; k0 += LINE) {
-        /* The rows of the next tile: their first use is otherwise a miss of L2. */
-        if (by_rows && vectors == PANEL) {
+    if (by_rows && vectors == PANEL) {
+        for (; K > LINE; K -= LINE) {
+            /* The rows of the next tile: their first use is otherwise a miss of L2. */
             SCO_UNROLL
             for (size_t i = 0; i < rows; i++)
                 __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
+            steps(rows, vectors, by_rows, LINE, quad, a_step, &A, &B, b_step, last, sum);
         }
-        const size_t k1 = K - k0 < LINE ? K : k0 + LINE;
-        for (size_t k = k0; k < k1; k++) {
-            lanes b[TILE_VECTORS];
-            if (by_rows) {
-                SCO_UNROLL
-                for (size_t q = 0; q < (rows + 3) / 4; q++)
-                    quad[q] = kept(quad[q]);
-            }
-            SCO_UNROLL
-            for (size_t j = 0; j < vectors; j++)
-                b[j] = MASKED && j + 1 == vectors ? lanes_load_first(B + j * LANES, last) : lanes_load(B + j * LANES);
-            SCO_UNROLL
-            for (size_t i = 0; i < rows; i++) {
-                const float *row = quad[i / 4];
-                const lanes a = lanes_set(!by_rows ? A[i] : row[i % 4 == 3 ? step3 : i % 4 * a_step]);
-                SCO_UNROLL
-                for (size_t j = 0; j < vectors; j++)
-                    sum[i][j] = lanes_fma(a, b[j], sum[i][j]);
-            }
-            if (by_rows) {
-                SCO_UNROLL
-                for (size_t q = 0; q < (rows + 3) / 4; q++)
-                    quad[q]++;
-            }
-            A += a_step;
-            B += b_step;
-        }
+        SCO_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
     }
-    const int whole = last == LANES;
+    steps(rows, vectors, by_rows, K, quad, a_step, &A, &B, b_step, last, sum);
     if (!u->plain)
         finish(rows, vectors, sum, C, ldc, last, u);
-    if (whole) {
+    const int whole = last == LANES;
+    SCO_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        if (i > 0 && i % 4 == 0)
+            C = kept_row(C + 4 * ldc);
+        float *row = C + i % 4 * ldc;
         SCO_UNROLL
-        for (size_t i = 0; i < rows; i++, C += ldc) {
-            SCO_UNROLL
-            for (size_t j = 0; j < vectors; j++)
-                lanes_store(C + j * LANES, sum[i][j]);
-        }
-    } else {
-        SCO_UNROLL
-        for (size_t i = 0; i < rows; i++, C += ldc) {
-            SCO_UNROLL
-            for (size_t j = 0; j + 1 < vectors; j++)
-                lanes_store(C + j * LANES, sum[i][j]);
-            lanes_store_first(C + (vectors - 1) * LANES, sum[i][vectors - 1], last);
-        }
+        for (size_t j = 0; j + 1 < vectors; j++)
+            lanes_store(row + j * LANES, sum[i][j]);
+        if (MASKED || !whole)
+            lanes_store_first(row + (vectors - 1) * LANES, sum[i][vectors - 1], last);
+        else
+            lanes_store(row + (vectors - 1) * LANES, sum[i][vectors - 1]);
     }
 }
 
@@ -259,10 +278,15 @@ struct left {
 SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step, float *C,
                          size_t ldc, size_t vectors, const struct update *update)
 {
-    struct update u = *update;
+    const struct update *u = update;
+    struct update biased;
     for (size_t j = 0; j < N; j += vectors * LANES) {
         const size_t columns = least(N - j, vectors * LANES), v = parts_of(columns, LANES);
-        u.bias = update->bias ? update->bias + j : NULL;
+        if (update->bias != NULL) {
+            biased = *update;
+            biased.bias += j;
+            u = &biased;
+        }
         for (size_t i0 = 0; i0 < M; i0 += a.strip_rows) {
             const size_t end = least(M - i0, a.strip_rows);
             const float *A = a.A + i0 * a.strip;
@@ -271,7 +295,7 @@ SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const floa
             for (size_t i = 0; i < end; i += rows) {
                 rows = even_rows(end - i, most_rows[vectors - 1]);
                 tiles[a.by_rows][v - 1][rows - 1](K, A + i * a.row, a_step, B + j, b_step, C + (i0 + i) * ldc + j, ldc,
-                                                  columns, &u);
+                                                  columns, u);
             }
         }
     }
@@ -433,16 +457,36 @@ static inline struct left left_of(const struct sco_gemm_shape *s, const float *A
     return a;
 }
 
+/* Without a word for activation, bias or factors. */
+static const struct update nothing = {1.0f, 0.0f, 0.0f, (int)SCO_GEMM_LINEAR, 1, NULL};
+
+/* Small products follow each other while their multiply-adds still wait: every word stored to the stack would take a
+ * place in the store queue behind all of C, so that a plain product keeps what it needs in registers and its plan. */
+static void small_tile(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
+{
+    const struct sco_gemm_shape *s = &plan->shape;
+    (void)bias;
+    tiles[!s->trans_a][plan->own[VECTORS] - 1][s->M - 1](s->K, A, s->lda, B, s->ldb, C, s->ldc, s->N, &nothing);
+}
+
+static void small_plain(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
+{
+    const struct sco_gemm_shape *s = &plan->shape;
+    (void)bias;
+    multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &nothing);
+}
+
 static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
 {
-    if (plan->own[SWAPPED]) {
-        const float *left = A;
-        A = B;
-        B = left;
-    }
     const struct sco_gemm_shape *s = &plan->shape;
     const struct update u = update_of(s, s->beta, true, bias);
     multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &u);
+}
+
+static void small_swapped(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C,
+                          const float *bias)
+{
+    small(plan, B, A, C, bias);
 }
 
 /* One block of k of one tile of C. */
@@ -617,7 +661,11 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
 
     const size_t products = s->M * s->N * s->K;
     if (s->batch == 1 && products <= SMALL && !own[PACK_A] && !own[PACK_B] && own[DOTS] == 0 && own[K_BLOCKS] == 1) {
-        plan->small = small;
+        const bool plain = !s->bias && update_of(s, s->beta, true, NULL).plain;
+        plan->small = own[SWAPPED]                                                 ? small_swapped
+                      : !plain                                                     ? small
+                      : s->M <= most_rows[vectors - 1] && s->N <= vectors * LANES ? small_tile
+                                                                                   : small_plain;
         plan->tasks = 1;
     }
 
