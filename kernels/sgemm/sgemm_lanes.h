@@ -10,7 +10,7 @@
  * "BLIS", TOMS 41, 2015, with less packing, since storing a packed line costs as much as the multiply-adds of ten rows:
  * rows of A are contiguous in k, so that a tile of few rows reads them where they are, and B is packed only where its
  * stride would make it miss caches. A panel of B is packed by each task that needs it, while it is needed: that costs
- * 10 / (rows of the task) of the product and saves a barrier. */
+ * a few hundredths of the product and saves a barrier. */
 #include "kernels/sgemm/sgemm.h"
 
 /* A tile of v vectors has as many rows as accumulators fit beside the v vectors of B and a broadcast of A; one of a
@@ -31,11 +31,38 @@ enum {
     STRIP = 3 * LINE /* columns of a packed strip of a transposed A: whole tiles and whole lines */
 };
 
+/* What the next block of k reads, fetched a few lines at a time while this one is computed: packing is otherwise as slow
+ * as memory. */
+struct ahead {
+    const float *row[2]; /* of A and of B */
+    size_t step[2], lines[2], rows[2];
+    size_t line;  /* next of its row */
+    size_t count; /* lines between two looks, 0: none */
+};
+
+static inline void fetch(struct ahead *next)
+{
+    for (size_t n = 0; n < next->count; n++) {
+        const size_t which = next->rows[0] == 0 ? 1 : 0;
+        if (next->rows[which] == 0) {
+            next->count = 0;
+            return;
+        }
+        __builtin_prefetch(next->row[which] + next->line * LINE, 0, 2);
+        if (++next->line == next->lines[which]) {
+            next->line = 0;
+            if (--next->rows[which] > 0)
+                next->row[which] += next->step[which];
+        }
+    }
+}
+
 /* What happens to a tile's sums. */
 struct update {
     float alpha, beta, slope;
     int activation, plain; /* plain: nothing does */
     const float *bias;     /* of the tile's first column, or NULL */
+    struct ahead *ahead;   /* or NULL */
 };
 
 /* Compilers give each of sixteen rows a pointer of its own, more than there are registers, and keep them in vector
@@ -104,9 +131,10 @@ SCO_INLINE void finish(const size_t rows, const size_t vectors, lanes sum[TILE_R
     }
 }
 
-/* sum += K columns of A times as many rows of B; quad, A and B move past them. */
+/* sum += K columns of A times as many rows of B; quad, A, B and packed move past them. packed, when not NULL, takes a
+ * copy of B. */
 SCO_INLINE void steps(const size_t rows, const size_t vectors, const int by_rows, size_t K, const float *quad[],
-                      size_t a_step, const float **A, const float **B, size_t b_step, size_t last,
+                      size_t a_step, const float **A, const float **B, size_t b_step, size_t last, float **packed,
                       lanes sum[TILE_ROWS][TILE_VECTORS])
 {
     const size_t step3 = 3 * a_step;
@@ -120,6 +148,15 @@ SCO_INLINE void steps(const size_t rows, const size_t vectors, const int by_rows
         SCO_UNROLL
         for (size_t j = 0; j < vectors; j++)
             b[j] = MASKED && j + 1 == vectors ? lanes_load_first(*B + j * LANES, last) : lanes_load(*B + j * LANES);
+        if (packed != NULL) {
+            SCO_UNROLL
+            for (size_t j = 0; j < vectors; j++) {
+                if (j * LANES % LINE == 0)
+                    __builtin_prefetch((const void *)((uintptr_t)*B + (AHEAD * b_step + j * LANES) * sizeof **B));
+                lanes_store(*packed + j * LANES, b[j]);
+            }
+            *packed += vectors * LANES;
+        }
         SCO_UNROLL
         for (size_t i = 0; i < rows; i++) {
             const float *row = quad[i / 4];
@@ -139,10 +176,10 @@ SCO_INLINE void steps(const size_t rows, const size_t vectors, const int by_rows
 }
 
 /* C[i][j] = update(sum over k of A[i][k] B[k][j]) for rows x columns, columns <= vectors * LANES.
- * by_rows: A[i * a_step + k]; otherwise A[k * a_step + i]. B[k * b_step + j]. */
+ * by_rows: A[i * a_step + k]; otherwise A[k * a_step + i]. B[k * b_step + j]. packed: NULL, or where a copy of B goes. */
 SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows, size_t K, const float *A,
                      size_t a_step, const float *B, size_t b_step, float *C, size_t ldc, size_t columns,
-                     const struct update *u)
+                     const struct update *u, float **packed)
 {
     const size_t last = columns - (vectors - 1) * LANES;
     lanes sum[TILE_ROWS][TILE_VECTORS];
@@ -164,19 +201,21 @@ SCO_INLINE void tile(const size_t rows, const size_t vectors, const int by_rows,
                 __builtin_prefetch(C + i * ldc + j, 1, 3);
         }
     }
-    if (by_rows && vectors == PANEL) {
-        for (; K > LINE; K -= LINE) {
-            /* The rows of the next tile: their first use is otherwise a miss of L2. */
-            SCO_UNROLL
-            for (size_t i = 0; i < rows; i++)
-                __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
-            steps(rows, vectors, by_rows, LINE, quad, a_step, &A, &B, b_step, last, sum);
+    if (vectors == PANEL) {
+        for (;; K -= LINE) {
+            if (by_rows) { /* the rows of the next tile: their first use is otherwise a miss of L2 */
+                SCO_UNROLL
+                for (size_t i = 0; i < rows; i++)
+                    __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
+            }
+            if (u->ahead != NULL)
+                fetch(u->ahead);
+            if (K <= LINE)
+                break;
+            steps(rows, vectors, by_rows, LINE, quad, a_step, &A, &B, b_step, last, packed, sum);
         }
-        SCO_UNROLL
-        for (size_t i = 0; i < rows; i++)
-            __builtin_prefetch(quad[i / 4] + (i % 4 + rows) * a_step, 0, 3);
     }
-    steps(rows, vectors, by_rows, K, quad, a_step, &A, &B, b_step, last, sum);
+    steps(rows, vectors, by_rows, K, quad, a_step, &A, &B, b_step, last, packed, sum);
     if (!u->plain)
         finish(rows, vectors, sum, C, ldc, last, u);
     const int whole = last == LANES;
@@ -201,12 +240,12 @@ typedef void tile_fn(size_t K, const float *A, size_t a_step, const float *B, si
     static void rows_##rows##x##vectors(size_t K, const float *A, size_t a_step, const float *B, size_t b_step,        \
                                         float *C, size_t ldc, size_t columns, const struct update *u)                  \
     {                                                                                                                  \
-        tile(rows, vectors, 1, K, A, a_step, B, b_step, C, ldc, columns, u);                                           \
+        tile(rows, vectors, 1, K, A, a_step, B, b_step, C, ldc, columns, u, NULL);                                     \
     }                                                                                                                  \
     static void columns_##rows##x##vectors(size_t K, const float *A, size_t a_step, const float *B, size_t b_step,     \
                                            float *C, size_t ldc, size_t columns, const struct update *u)               \
     {                                                                                                                  \
-        tile(rows, vectors, 0, K, A, a_step, B, b_step, C, ldc, columns, u);                                           \
+        tile(rows, vectors, 0, K, A, a_step, B, b_step, C, ldc, columns, u, NULL);                                     \
     }
 #define UP_TO_3(X, v)  X(1, v) X(2, v) X(3, v)
 #define UP_TO_4(X, v)  UP_TO_3(X, v) X(4, v)
@@ -239,6 +278,19 @@ UP_TO_3(TILE, 4)
 #define BY_COLUMNS(rows, vectors) columns_##rows##x##vectors,
 /* [by_rows][vectors - 1][rows - 1] */
 static tile_fn *const tiles[2][TILE_VECTORS][TILE_ROWS] = {{TILES(BY_COLUMNS)}, {TILES(BY_ROWS)}};
+
+/* The first MR rows of a whole panel pack it on the way: their multiply-adds hide most of the copying. */
+static void first_rows(size_t K, const float *A, size_t a_step, const float *B, size_t b_step, float *C, size_t ldc,
+                       const struct update *u, float *packed)
+{
+    tile(MR, PANEL, 1, K, A, a_step, B, b_step, C, ldc, NR, u, &packed);
+}
+
+static void first_columns(size_t K, const float *A, size_t a_step, const float *B, size_t b_step, float *C, size_t ldc,
+                          const struct update *u, float *packed)
+{
+    tile(MR, PANEL, 0, K, A, a_step, B, b_step, C, ldc, NR, u, &packed);
+}
 
 static inline size_t least(size_t a, size_t b)
 {
@@ -274,9 +326,15 @@ struct left {
     size_t strip_rows, strip;
 };
 
-/* Each panel of B passes all rows of A while it is in L1 or L2. u->bias is that of column 0. */
-SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step, float *C,
-                         size_t ldc, size_t vectors, const struct update *update)
+/* Floats from one k to the next in the strip of `rows` rows. */
+static inline size_t step_of(struct left a, size_t rows)
+{
+    return a.strip != 0 ? width_of(rows) : a.step;
+}
+
+/* Each panel of B passes all rows of A but the first `done` while it is in L1 or L2. u->bias is that of column 0. */
+SCO_INLINE void multiply(size_t done, size_t M, size_t N, size_t K, struct left a, const float *B, size_t b_step,
+                         float *C, size_t ldc, size_t vectors, const struct update *update)
 {
     const struct update *u = update;
     struct update biased;
@@ -290,9 +348,9 @@ SCO_INLINE void multiply(size_t M, size_t N, size_t K, struct left a, const floa
         for (size_t i0 = 0; i0 < M; i0 += a.strip_rows) {
             const size_t end = least(M - i0, a.strip_rows);
             const float *A = a.A + i0 * a.strip;
-            const size_t a_step = a.strip != 0 ? width_of(end) : a.step;
+            const size_t a_step = step_of(a, end);
             size_t rows;
-            for (size_t i = 0; i < end; i += rows) {
+            for (size_t i = i0 == 0 ? done : 0; i < end; i += rows) {
                 rows = even_rows(end - i, most_rows[vectors - 1]);
                 tiles[a.by_rows][v - 1][rows - 1](K, A + i * a.row, a_step, B + j, b_step, C + (i0 + i) * ldc + j, ldc,
                                                   columns, u);
@@ -441,6 +499,7 @@ static inline struct update update_of(const struct sco_gemm_shape *s, float beta
     u.slope = s->slope;
     u.activation = last ? (int)s->activation : (int)SCO_GEMM_LINEAR;
     u.bias = last ? bias : NULL;
+    u.ahead = NULL;
     u.plain = u.alpha == 1.0f && u.beta == 0.0f && u.activation == (int)SCO_GEMM_LINEAR && u.bias == NULL;
     return u;
 }
@@ -458,7 +517,7 @@ static inline struct left left_of(const struct sco_gemm_shape *s, const float *A
 }
 
 /* Without a word for activation, bias or factors. */
-static const struct update nothing = {1.0f, 0.0f, 0.0f, (int)SCO_GEMM_LINEAR, 1, NULL};
+static const struct update nothing = {1.0f, 0.0f, 0.0f, (int)SCO_GEMM_LINEAR, 1, NULL, NULL};
 
 /* Small products follow each other while their multiply-adds still wait: every word stored to the stack would take a
  * place in the store queue behind all of C, so that a plain product keeps what it needs in registers and its plan. */
@@ -473,14 +532,14 @@ static void small_plain(const struct sco_sgemm_plan *plan, const float *A, const
 {
     const struct sco_gemm_shape *s = &plan->shape;
     (void)bias;
-    multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &nothing);
+    multiply(0, s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &nothing);
 }
 
 static void small(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C, const float *bias)
 {
     const struct sco_gemm_shape *s = &plan->shape;
     const struct update u = update_of(s, s->beta, true, bias);
-    multiply(s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &u);
+    multiply(0, s->M, s->N, s->K, left_of(s, A), B, s->ldb, C, s->ldc, plan->own[VECTORS], &u);
 }
 
 static void small_swapped(const struct sco_sgemm_plan *plan, const float *A, const float *B, float *C,
@@ -505,16 +564,22 @@ static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t 
             pack(K, least(M - i, STRIP), A + i, s->lda, strips + i * K);
     }
     if (!own[PACK_B])
-        multiply(M, whole, K, a, B, s->ldb, C, s->ldc, own[VECTORS], u);
+        multiply(0, M, whole, K, a, B, s->ldb, C, s->ldc, own[VECTORS], u);
     struct update panel = *u;
     for (size_t j = 0; own[PACK_B] && j < whole; j += NR) {
         const size_t columns = least(whole - j, NR);
-        if (s->trans_b)
-            pack_transposed(K, columns, B + j * s->ldb, s->ldb, scratch);
-        else
-            pack(K, columns, B + j, s->ldb, scratch);
+        size_t done = 0;
         panel.bias = u->bias ? u->bias + j : NULL;
-        multiply(M, columns, K, a, scratch, width_of(columns), C + j, s->ldc, PANEL, &panel);
+        if (s->trans_b) {
+            pack_transposed(K, columns, B + j * s->ldb, s->ldb, scratch);
+        } else if (columns == NR && M >= MR) {
+            done = MR;
+            (a.by_rows ? first_rows : first_columns)(K, a.A, step_of(a, least(M, a.strip_rows)), B + j, s->ldb, C + j,
+                                                     s->ldc, &panel, scratch);
+        } else {
+            pack(K, columns, B + j, s->ldb, scratch);
+        }
+        multiply(done, M, columns, K, a, scratch, width_of(columns), C + j, s->ldc, PANEL, &panel);
     }
     for (size_t j = whole; j < N; j++) {
         const float *column = B + j * s->ldb;
@@ -526,6 +591,14 @@ static void block(const struct sco_sgemm_plan *plan, size_t M, size_t N, size_t 
         panel.bias = u->bias ? u->bias + j : NULL;
         dot_column(M, K, A, s->lda, column, C + j, s->ldc, &panel);
     }
+}
+
+static void add_ahead(struct ahead *next, size_t which, const float *from, size_t ld, size_t columns, size_t rows)
+{
+    next->row[which] = from;
+    next->step[which] = ld;
+    next->lines[which] = parts_of(columns, LINE);
+    next->rows[which] = rows;
 }
 
 static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *args, size_t first, size_t last)
@@ -543,8 +616,18 @@ static void run(const struct sco_sgemm_plan *plan, const struct sco_sgemm_args *
         float *C = args->C + product * s->c_step + i0 * s->ldc + j0;
         for (size_t part = 0; part < own[K_BLOCKS]; part++) {
             const size_t k0 = s->K * part / own[K_BLOCKS], k1 = s->K * (part + 1) / own[K_BLOCKS];
-            const struct update u = update_of(s, part == 0 ? s->beta : 1.0f, part + 1 == own[K_BLOCKS],
-                                              args->bias ? args->bias + j0 : NULL);
+            struct update u = update_of(s, part == 0 ? s->beta : 1.0f, part + 1 == own[K_BLOCKS],
+                                        args->bias ? args->bias + j0 : NULL);
+            struct ahead next = {{NULL, NULL}, {0, 0}, {0, 0}, {0, 0}, 0, 0};
+            if ((own[PACK_A] || own[PACK_B]) && part + 1 < own[K_BLOCKS]) {
+                if (own[PACK_A])
+                    add_ahead(&next, 0, A + k1 * s->lda, s->lda, i1 - i0, k1 - k0);
+                if (own[PACK_B] && !s->trans_b)
+                    add_ahead(&next, 1, B + k1 * s->ldb, s->ldb, j1 - j0, k1 - k0);
+                const size_t looks = parts_of(i1 - i0, MR) * parts_of(j1 - j0, NR) * parts_of(k1 - k0, LINE);
+                next.count = parts_of(next.lines[0] * next.rows[0] + next.lines[1] * next.rows[1], looks);
+                u.ahead = &next;
+            }
             block(plan, i1 - i0, j1 - j0, k1 - k0, A + k0 * a_k, B + k0 * b_k, C, &u, args->scratch, j1 == s->N);
         }
     }
@@ -605,12 +688,13 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     enum {
         FEW_ROWS = 24,          /* do not pay for packing the other operand */
         SOME_ROWS = 96,         /* pay for it less than for a panel half as deep */
-        L2_FLOATS = 128 * 1024, /* of a stored block that stays in L2 whatever its stride */
+        L2_FLOATS = 64 * 1024,  /* of a stored block that stays in L2 whatever its stride */
         L1_FLOATS = 5 * 1024,   /* of a panel that stays in L1 */
         SMALL = 64 * 64 * 64,   /* multiply-adds that are done sooner than a team has met */
         TASK = 512 * 1024,      /* multiply-adds that are worth a task */
         TASKS = 16,             /* enough of them for a team */
         LEAST_ROWS = 128,       /* of a task that packs B */
+        LEAST_PACKED_ROWS = 64, /* of one that packs A, which every column of tasks would pack again */
         MOST_ROWS = 1024,       /* of a task: its A stays in L3 while panels of B pass */
         MOST_PACKED_ROWS = 256  /* its packed A stays in L2 */
     };
@@ -662,20 +746,20 @@ static bool plan_lanes(const struct sco_gemm_shape *shape, struct sco_sgemm_plan
     const size_t products = s->M * s->N * s->K;
     if (s->batch == 1 && products <= SMALL && !own[PACK_A] && !own[PACK_B] && own[DOTS] == 0 && own[K_BLOCKS] == 1) {
         const bool plain = !s->bias && update_of(s, s->beta, true, NULL).plain;
-        plan->small = own[SWAPPED]                                                 ? small_swapped
-                      : !plain                                                     ? small
+        plan->small = own[SWAPPED]                                                ? small_swapped
+                      : !plain                                                    ? small
                       : s->M <= most_rows[vectors - 1] && s->N <= vectors * LANES ? small_tile
-                                                                                   : small_plain;
+                                                                                  : small_plain;
         plan->tasks = 1;
     }
 
-    const size_t panels = parts_of(s->N, NR), strip = STRIP, packs = LEAST_ROWS;
-    const size_t least_rows = own[PACK_A] || own[PACK_B] ? packs : strip;
+    const size_t panels = parts_of(s->N, NR), strip = STRIP, packs_a = LEAST_PACKED_ROWS, packs_b = LEAST_ROWS;
+    const size_t least_rows = own[PACK_A] ? packs_a : own[PACK_B] ? packs_b : strip;
     const size_t wanted = own[PACK_A] ? TASKS / 4 : TASKS;
     own[M_BLOCKS] = parts_of(s->M, own[PACK_A] ? MOST_PACKED_ROWS : own[PACK_B] ? MOST_ROWS : LEAST_ROWS);
     while (s->batch * own[M_BLOCKS] * own[N_BLOCKS] < wanted && products / (own[M_BLOCKS] * own[N_BLOCKS]) > 2 * TASK) {
         const bool rows = s->M / (2 * own[M_BLOCKS]) >= least_rows, columns = own[N_BLOCKS] < panels;
-        if (columns && !(own[PACK_A] && rows && (!own[PACK_B] || s->M / own[M_BLOCKS] > s->N / own[N_BLOCKS])))
+        if (columns && !(own[PACK_A] && rows))
             own[N_BLOCKS] = least(panels, 2 * own[N_BLOCKS]);
         else if (rows)
             own[M_BLOCKS] *= 2;
