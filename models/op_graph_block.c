@@ -639,50 +639,46 @@ static enum sco_status check_fit(const struct pass *pass)
     return SCO_OK;
 }
 
-static enum sco_status check_layers(const struct pass *pass)
+/* The four arrays of layer l, of the parameters or of their gradient. */
+static enum sco_status check_layer(const struct pass *pass, const char *group, size_t l, const float *kernel,
+                                   const float *bias, const float *scale, const float *shift)
 {
     const size_t H = pass->block->shape.hidden;
-    for (size_t l = 0; l < LAYERS; l++) {
-        const struct sco_graph_layer *layer = &pass->layer[l];
-        const struct {
-            const char *member;
-            const float *array;
-            size_t count;
-        } arrays[] = {{"kernel", layer->kernel, kernel_rows(pass->block, l) * H},
-                      {"bias", layer->bias, H},
-                      {"scale", layer->scale, H},
-                      {"shift", layer->shift, H}};
-        for (size_t i = 0; i < SCO_LEN(arrays); i++) {
-            const enum sco_status status =
-                check_array("params", layer_names[l], arrays[i].member, arrays[i].array, arrays[i].count);
-            if (status != SCO_OK)
-                return status;
-        }
+    const struct {
+        const char *member;
+        const float *array;
+        size_t count;
+    } arrays[] = {{"kernel", kernel, kernel_rows(pass->block, l) * H},
+                  {"bias", bias, H},
+                  {"scale", scale, H},
+                  {"shift", shift, H}};
+    for (size_t i = 0; i < SCO_LEN(arrays); i++) {
+        const enum sco_status status =
+            check_array(group, layer_names[l], arrays[i].member, arrays[i].array, arrays[i].count);
+        if (status != SCO_OK)
+            return status;
     }
     return SCO_OK;
 }
 
+static enum sco_status check_layers(const struct pass *pass)
+{
+    enum sco_status status = SCO_OK;
+    for (size_t l = 0; l < LAYERS && status == SCO_OK; l++) {
+        const struct sco_graph_layer *p = &pass->layer[l];
+        status = check_layer(pass, "params", l, p->kernel, p->bias, p->scale, p->shift);
+    }
+    return status;
+}
+
 static enum sco_status check_gradients(const struct pass *pass)
 {
-    const size_t H = pass->block->shape.hidden;
-    for (size_t l = 0; l < LAYERS; l++) {
-        const struct sco_graph_layer_gradient *layer = &pass->gradient[l];
-        const struct {
-            const char *member;
-            const float *array;
-            size_t count;
-        } arrays[] = {{"kernel", layer->kernel, kernel_rows(pass->block, l) * H},
-                      {"bias", layer->bias, H},
-                      {"scale", layer->scale, H},
-                      {"shift", layer->shift, H}};
-        for (size_t i = 0; i < SCO_LEN(arrays); i++) {
-            const enum sco_status status =
-                check_array("gradients", layer_names[l], arrays[i].member, arrays[i].array, arrays[i].count);
-            if (status != SCO_OK)
-                return status;
-        }
+    enum sco_status status = SCO_OK;
+    for (size_t l = 0; l < LAYERS && status == SCO_OK; l++) {
+        const struct sco_graph_layer_gradient *g = &pass->gradient[l];
+        status = check_layer(pass, "gradients", l, g->kernel, g->bias, g->scale, g->shift);
     }
-    return SCO_OK;
+    return status;
 }
 
 static enum sco_status check_features(const struct pass *pass, const char *group, const float *const feature[LAYERS],

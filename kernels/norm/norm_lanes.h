@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * norm.c over the lanes of the row that includes this file. whole (B is 16) and activation are constants where the loops
  * are inlined. */
+#include "kernels/block_lanes.h"
 #include "kernels/norm/norm.h"
 
 enum { PARTS = SCO_NORM_BLOCK / LANES };
-
-SCO_INLINE size_t part_of(size_t B, size_t k)
-{
-    const size_t left = B > k * LANES ? B - k * LANES : 0;
-    return left < LANES ? left : LANES;
-}
-
-SCO_INLINE lanes load_part(int whole, size_t B, size_t k, const float *x)
-{
-    return whole ? lanes_load(x + k * LANES) : lanes_load_first(x + k * LANES, part_of(B, k));
-}
-
-SCO_INLINE void store_part(int whole, size_t B, size_t k, float *to, lanes x)
-{
-    if (whole)
-        lanes_store(to + k * LANES, x);
-    else
-        lanes_store_first(to + k * LANES, x, part_of(B, k));
-}
 
 SCO_INLINE lanes activated(enum sco_norm_activation activation, lanes slope, lanes t)
 {

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * pool.c over the lanes of the row that includes this file. whole (B is 16) is a constant where the loops are inlined, and
  * so are the taps of the windows that need it: 3 x 3 inside the image, 2 x 2. */
+#include "kernels/block_lanes.h"
 #include "kernels/pool/pool.h"
 
 enum { PARTS = SCO_POOL_BLOCK / LANES };
-
-SCO_INLINE size_t part_of(size_t B, size_t k)
-{
-    const size_t left = B > k * LANES ? B - k * LANES : 0;
-    return left < LANES ? left : LANES;
-}
-
-SCO_INLINE lanes load_part(int whole, size_t B, size_t k, const float *x)
-{
-    return whole ? lanes_load(x + k * LANES) : lanes_load_first(x + k * LANES, part_of(B, k));
-}
-
-SCO_INLINE void store_part(int whole, size_t B, size_t k, float *to, lanes x)
-{
-    if (whole)
-        lanes_store(to + k * LANES, x);
-    else
-        lanes_store_first(to + k * LANES, x, part_of(B, k));
-}
 
 /* Taps travel as floats, whose small integers are exact. */
 SCO_INLINE lanes load_taps(int whole, size_t B, size_t k, const int8_t *argmax)
