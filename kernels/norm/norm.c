@@ -9,7 +9,10 @@ static float activated(enum sco_norm_activation activation, float slope, float t
 {
     if (activation == SCO_NORM_LINEAR)
         return t;
-    return t < 0.0f ? activation == SCO_NORM_RELU ? 0.0f : slope * t : t;
+    /* A select of its own: clang 14 makes it a maximum on AArch64, here and in vectors, and a maximum loses the sign of -0. */
+    if (activation == SCO_NORM_RELU)
+        return t < 0.0f ? 0.0f : t;
+    return t < 0.0f ? slope * t : t;
 }
 
 static float passed(enum sco_norm_activation activation, float slope, float t, float dy)

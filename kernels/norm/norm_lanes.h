@@ -8,10 +8,11 @@ enum { PARTS = SCO_NORM_BLOCK / LANES };
 
 SCO_INLINE lanes activated(enum sco_norm_activation activation, lanes slope, lanes t)
 {
-    const lanes zero = lanes_set(0.0f);
     if (activation == SCO_NORM_LINEAR)
         return t;
-    return lanes_if_less(t, zero, activation == SCO_NORM_RELU ? zero : lanes_mul(slope, t), t);
+    if (activation == SCO_NORM_RELU)
+        return lanes_relu(t);
+    return lanes_if_less(t, lanes_set(0.0f), lanes_mul(slope, t), t);
 }
 
 SCO_INLINE lanes passed(enum sco_norm_activation activation, lanes slope, lanes t, lanes dy)
