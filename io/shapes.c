@@ -28,7 +28,7 @@ struct sco_shapes {
 
 const char *sco_shapes_builtin(size_t index)
 {
-    return index < SCO_WORKLOADS ? sco_workloads[index].name : NULL;
+    return index < SCO_BUILTIN_LISTS ? sco_builtin_lists[index].name : NULL;
 }
 
 const struct sco_tensor_list *sco_shapes_list(const struct sco_shapes *shapes)
@@ -222,18 +222,18 @@ enum sco_status sco_shapes_read(struct sco_shapes **shapes, const char *path)
 
 enum sco_status sco_shapes_open(struct sco_shapes **shapes, const char *name_or_path)
 {
-    for (size_t i = 0; i < SCO_WORKLOADS; i++) {
-        if (strcmp(name_or_path, sco_workloads[i].name) != 0)
+    for (size_t i = 0; i < SCO_BUILTIN_LISTS; i++) {
+        if (strcmp(name_or_path, sco_builtin_lists[i].name) != 0)
             continue;
         const enum sco_status status = create(shapes, name_or_path);
         if (status == SCO_OK)
-            (*shapes)->list = sco_workloads[i].list;
+            (*shapes)->list = sco_builtin_lists[i].list;
         return status;
     }
     if (access(name_or_path, F_OK) == 0)
         return sco_shapes_read(shapes, name_or_path);
     char names[128] = "";
-    for (size_t i = 0, n = 0; i < SCO_WORKLOADS && n < sizeof names; i++)
-        n += (size_t)snprintf(names + n, sizeof names - n, i > 0 ? ", %s" : "%s", sco_workloads[i].name);
+    for (size_t i = 0, n = 0; i < SCO_BUILTIN_LISTS && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, i > 0 ? ", %s" : "%s", sco_builtin_lists[i].name);
     return sco_fail(SCO_INVALID, "'%s' is neither a built-in tensor list (%s) nor a file", name_or_path, names);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arch/fail.h"
+#include "arch/random.h"
 #include "io/file.h"
 #include "io/msgpack.h"
 #include "stepcost/memory.h"
@@ -635,16 +636,6 @@ static uint64_t fnv1a(const char *text)
     return hash;
 }
 
-/* Number index of the splitmix64 sequence of seed: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
- * Generators", OOPSLA 2014, figure 16. Indexed, not iterated, so that any element can be made alone. */
-static uint64_t splitmix64(uint64_t seed, uint64_t index)
-{
-    uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
 static float generator_scale(const struct array_spec *spec, size_t hidden, size_t experts)
 {
     const double h = (double)hidden, p = (double)experts / 256;
@@ -684,7 +675,7 @@ enum sco_status sco_velo_theta_generate(struct sco_velo_theta **out, const struc
         const size_t n = array_elements(spec, hidden, experts);
         float *array = theta->array[a];
         for (size_t i = 0; i < n; i++) {
-            const float u = (float)(splitmix64(seed, i) >> 40) * 0x1p-24f - 0.5f;
+            const float u = (float)(sco_splitmix64(seed, i) >> 40) * 0x1p-24f - 0.5f;
             float value = 2 * u * scale + add;
             if (output && i % 3 == 0)
                 value *= generator->direction_scale;

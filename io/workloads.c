@@ -282,7 +282,7 @@ static const struct sco_tensor square_100m[] = {
             sizeof(tensors) / sizeof *(tensors), tensors                                                               \
         }                                                                                                              \
     }
-const struct sco_workload sco_workloads[SCO_WORKLOADS] = {
+const struct sco_builtin_list sco_builtin_lists[SCO_BUILTIN_LISTS] = {
     WORKLOAD("resnet50", resnet50), WORKLOAD("ogbg", ogbg),    WORKLOAD("dlrm", dlrm),        WORKLOAD("unet", unet),
     WORKLOAD("10k", small_10k),     WORKLOAD("1M", square_1m), WORKLOAD("100M", square_100m),
 };

@@ -5,12 +5,12 @@
 
 #include "stepcost/tensor.h"
 
-struct sco_workload {
+struct sco_builtin_list {
     const char *name;
     struct sco_tensor_list list;
 };
 
-enum { SCO_WORKLOADS = 7 };
-extern const struct sco_workload sco_workloads[SCO_WORKLOADS];
+enum { SCO_BUILTIN_LISTS = 7 };
+extern const struct sco_builtin_list sco_builtin_lists[SCO_BUILTIN_LISTS];
 
 #endif

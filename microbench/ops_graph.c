@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/fail.h"
+#include "arch/random.h"
 #include "microbench/op.h"
 #include "stepcost/graph.h"
 #include "stepcost/memory.h"
@@ -43,14 +44,6 @@ struct instance {
 static const size_t layer_rows[LAYERS] = {EDGES, NODES, GRAPHS},
                     kernel_rows[LAYERS] = {4 * HIDDEN, 4 * HIDDEN, 3 * HIDDEN};
 
-static uint64_t splitmix64(uint64_t counter)
-{
-    uint64_t z = (counter + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static void draw_endpoints(struct instance *in)
 {
     for (size_t g = 0; g < GRAPHS; g++) {
@@ -59,8 +52,8 @@ static void draw_endpoints(struct instance *in)
     }
     for (size_t e = 0; e < EDGES; e++) {
         const int32_t base = (int32_t)(e / GRAPH_EDGES * GRAPH_NODES);
-        in->senders[e] = base + (int32_t)(splitmix64(2 * e) % GRAPH_NODES);
-        in->receivers[e] = base + (int32_t)(splitmix64(2 * e + 1) % GRAPH_NODES);
+        in->senders[e] = base + (int32_t)(sco_splitmix64(0, 2 * e) % GRAPH_NODES);
+        in->receivers[e] = base + (int32_t)(sco_splitmix64(0, 2 * e + 1) % GRAPH_NODES);
     }
 }
 

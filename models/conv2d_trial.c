@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "arch/fail.h"
+#include "arch/random.h"
 #include "kernels/conv/conv2d_rows.h"
 #include "models/parallel.h"
 #include "stepcost/memory.h"
@@ -13,14 +14,6 @@
 /* Terms are whole numbers up to LARGEST^2, and float holds sums below 2^24 exactly. */
 enum { LARGEST = 2, SAMPLES = 96, CHUNK = 1 << 14 };
 static const double exact_below = (double)(1 << 24) / (LARGEST * LARGEST);
-
-static uint64_t splitmix64(uint64_t counter)
-{
-    uint64_t z = (counter + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 /* ---- Operands ---- */
 
@@ -37,7 +30,7 @@ static void fill_tasks(size_t phase, size_t first, size_t last, size_t rank, voi
     const size_t end = last * CHUNK < job->count ? last * CHUNK : job->count;
     (void)phase, (void)rank;
     for (size_t i = first * CHUNK; i < end; i++)
-        job->x[i] = job->output ? NAN : (float)(int)(splitmix64(job->seed + i) % (2 * LARGEST + 1)) - LARGEST;
+        job->x[i] = job->output ? NAN : (float)(int)(sco_splitmix64(0, job->seed + i) % (2 * LARGEST + 1)) - LARGEST;
 }
 
 static void fill(struct sco_team *team, float *x, size_t count, uint64_t seed, bool output)
@@ -198,7 +191,7 @@ static void sample(struct sco_conv2d_trial *t)
     for (size_t e = 0; e < SAMPLES; e++) {
         for (size_t axis = 0; axis < 4; axis++) /* the sixteen corners first */
             t->expected[e].i[axis] =
-                e < 16 ? (e >> axis & 1) * (out.side[axis] - 1) : (size_t)(splitmix64(e * 4 + axis) % out.side[axis]);
+                e < 16 ? (e >> axis & 1) * (out.side[axis] - 1) : (size_t)(sco_splitmix64(0, e * 4 + axis) % out.side[axis]);
         plain[t->direction](t, &t->expected[e]);
     }
 }

@@ -4,7 +4,8 @@
 # apt works in a state folder of its own, so the host's architecture list and package state stay as they are, and root is
 # not needed.
 set -eu
-packages="libc6-dev libstdc++-12-dev libhwloc-dev libjansson-dev zlib1g-dev libpapi-dev libhwy-dev libcmocka-dev"
+packages="libc6-dev libstdc++-12-dev libhwloc-dev libjansson-dev zlib1g-dev libpapi-dev libhwy-dev libcmocka-dev
+    libjpeg62-turbo-dev libarchive-dev libhdf5-dev libfftw3-dev"
 
 if [ $# -ne 1 ]; then
     echo "usage: $0 DIR" >&2

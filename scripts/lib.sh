@@ -4,7 +4,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 build_packages="gcc g++ make cmake ninja-build pkg-config libhwloc-dev libjansson-dev libhwy-dev libpapi-dev libdnnl-dev zlib1g-dev
-    help2man"
+    libjpeg62-turbo-dev libarchive-dev libhdf5-dev libfftw3-dev help2man"
 test_packages="libcmocka-dev clang libclang-rt-14-dev python3 python3-venv binutils
     qemu-user gcc-aarch64-linux-gnu g++-aarch64-linux-gnu"
 

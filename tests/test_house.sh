@@ -23,11 +23,12 @@ may() {
     io) echo "io arch" ;;
     optim) echo "optim io kernels arch" ;;
     models) echo "models optim io kernels arch" ;;
+    evaluation) echo "evaluation models optim io arch" ;;
     microbench) echo "microbench models optim kernels arch" ;;
     cli) echo "cli" ;;
     esac
 }
-for folder in include arch kernels io optim models microbench cli; do
+for folder in include arch kernels io optim models evaluation microbench cli; do
     allowed=" $(may $folder) "
     while IFS=: read -r file line text; do
         target=${text#*\"}
@@ -54,7 +55,7 @@ done
 # File names are unique, so that a line of a profile finds its file.
 while read -r name; do
     bad "more than one file is called $name"
-done < <(find arch kernels io optim models microbench cli tests -name '*.[ch]' -o -name '*.cpp' | sed 's|.*/||' | sort | uniq -d |
+done < <(find arch kernels io optim models evaluation microbench cli tests -name '*.[ch]' -o -name '*.cpp' | sed 's|.*/||' | sort | uniq -d |
     grep -v -x -f <(printf '%s\n' velo.h optim.h ctx.h memory.h topology.h report.h trace.h tensor.h))
 ok
 
