@@ -382,8 +382,9 @@ static void random_crops(void **state)
             smallest = area < smallest ? area : smallest;
             largest = area > largest ? area : largest;
         }
+        /* At 3/4 the second image is narrower than any crop: 89 % is what fits. */
         if (k < 3)
-            assert_true(fallbacks < 200 && smallest < 0.12 && largest > 0.9);
+            assert_true(fallbacks < 200 && smallest < 0.12 && largest > (k == 1 ? 0.85 : 0.95));
         if (H == 1)
             assert_int_equal(fallbacks, 2000);
     }
