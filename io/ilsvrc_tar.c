@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The part of a file that libarchive sees. A block holds one header and little of the data behind it, which is skipped. */
+/* The part of a file that libarchive sees. A block holds one header and little of the data, which is skipped. */
 struct window {
     int fd;
     uint64_t at, to;

@@ -58,7 +58,7 @@ static _Noreturn void on_error(j_common_ptr library)
     give_up(library, "not a JPEG that can be decoded");
 }
 
-/* libjpeg paints gray over what is missing and goes on with a warning: such an image is not the one that was published. */
+/* libjpeg paints gray over what is missing and goes on with a warning: that is not the image that was published. */
 static void on_message(j_common_ptr library, int level)
 {
     const int code = library->err->msg_code;

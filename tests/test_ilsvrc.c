@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ImageNet's layouts, made here from small images: crops, resize and labels by plain arithmetic, damaged files by message. */
+ * ImageNet's layouts, made here from small images: crops, resize and labels by plain arithmetic, damaged files by
+ * message. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,9 +46,10 @@ struct bytes {
 };
 
 enum look { RGB, GRAY, CMYK, YCCK };
+enum coding { BASELINE, PROGRESSIVE, SCANS /* one a channel */ };
 
 /* A smooth image whose colours depend on seed. */
-static struct bytes encode(size_t H, size_t W, enum look look, unsigned seed, bool progressive)
+static struct bytes encode(size_t H, size_t W, enum look look, unsigned seed, enum coding coding)
 {
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr errors;
@@ -65,8 +67,13 @@ static struct bytes encode(size_t H, size_t W, enum look look, unsigned seed, bo
     if (look == YCCK)
         jpeg_set_colorspace(&c, JCS_YCCK);
     jpeg_set_quality(&c, 95, TRUE);
-    if (progressive)
+    static const jpeg_scan_info scans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
+    if (coding == PROGRESSIVE)
         jpeg_simple_progression(&c);
+    if (coding == SCANS) {
+        c.scan_info = scans;
+        c.num_scans = 3;
+    }
     jpeg_start_compress(&c, TRUE);
     for (size_t y = 0; y < H; y++) {
         for (size_t x = 0; x < W; x++)
@@ -92,7 +99,7 @@ static void put(const char *path, const void *bytes, size_t size)
 
 static void put_image(const char *path, size_t H, size_t W, enum look look, unsigned seed)
 {
-    const struct bytes image = encode(H, W, look, seed, seed % 2);
+    const struct bytes image = encode(H, W, look, seed, seed % 2 ? PROGRESSIVE : BASELINE);
     put(path, image.at, image.size);
     free(image.at);
 }
@@ -137,7 +144,7 @@ enum { SAMPLES = sizeof sample / sizeof *sample, SIDE = 24 };
 
 static struct bytes sample_bytes(size_t i)
 {
-    return encode(sample[i].H, sample[i].W, sample[i].look, (unsigned)i, i % 2);
+    return encode(sample[i].H, sample[i].W, sample[i].look, (unsigned)i, i % 2 ? PROGRESSIVE : BASELINE);
 }
 
 /* The dataset as folders below "a", as tar files below "b". */
@@ -283,8 +290,8 @@ static unsigned char *decode(const struct bytes *image, size_t *H, size_t *W)
     return rgb;
 }
 
-/* Every batch value against crop, resize and normalisation in double. Weights and sums round seven times in float32: the bound
- * is 16 roundings of the largest sum of magnitudes, 255 * 1.6^2, over the smallest deviation. */
+/* Every batch value against crop, resize and normalisation in double. Weights and sums round seven times in float32:
+ * the bound is 16 roundings of the largest sum of magnitudes, 255 * 1.6^2, over the smallest deviation. */
 static void check_image(const float *x, const struct bytes *image, const struct sco_crop *given, bool mirror)
 {
     size_t H, W;
@@ -402,8 +409,8 @@ static void crops_have_the_bits_of_the_whole(void **state)
     assert_int_equal(sco_jpeg_create(&jpeg, &bytes), SCO_OK);
     assert_true(bytes > 0);
     for (unsigned look = RGB; look <= YCCK; look++)
-        for (unsigned progressive = 0; progressive < 2; progressive++) {
-            const struct bytes image = encode(61, 45, look, 3, progressive);
+        for (unsigned coding = BASELINE; coding <= PROGRESSIVE; coding++) {
+            const struct bytes image = encode(61, 45, look, 3, coding);
             unsigned char *rgb = decode(&image, &H, &W);
             for (size_t top = 0; top < H; top += 5) {
                 const struct sco_crop crop = {.top = top, .left = top / 2, .H = (H - top + 1) / 2, .W = 10};
@@ -533,7 +540,7 @@ static void damaged_images(void **state)
     (void)state;
     static const char png[] = "\x89PNG\r\n\x1a\n and more";
     static const unsigned char zeros[300];
-    const struct bytes good = encode(40, 60, RGB, 1, false);
+    const struct bytes good = encode(40, 60, RGB, 1, BASELINE);
     make_folder(in_folder("bad"));
     make_folder(in_folder("bad/train"));
     make_folder(in_folder("bad/train/n01"));
@@ -689,7 +696,7 @@ static void any_byte(void **state)
     (void)state;
     struct sco_jpeg *jpeg;
     size_t bytes = 0, H, W, refusals = 0;
-    const struct bytes image = encode(9, 17, RGB, 1, true);
+    const struct bytes image = encode(9, 17, RGB, 1, PROGRESSIVE);
     assert_int_equal(sco_jpeg_create(&jpeg, &bytes), SCO_OK);
     for (size_t i = 0; i < image.size; i++) {
         const unsigned char was = image.at[i];
@@ -712,6 +719,43 @@ static void any_byte(void **state)
     assert_true(refusals > 50);
     sco_jpeg_destroy(jpeg);
     free(image.at);
+}
+
+/* A few bytes may claim any size, and any number of scans. */
+static void greedy_headers(void **state)
+{
+    (void)state;
+    struct sco_jpeg *jpeg;
+    size_t bytes = 0, H, W, at = 0;
+    const struct bytes image = encode(16, 16, RGB, 1, BASELINE);
+    assert_int_equal(sco_jpeg_create(&jpeg, &bytes), SCO_OK);
+    while (image.at[at] != 0xff || image.at[at + 1] != 0xc0)
+        at++;
+    memset(image.at + at + 5, 0xea, 4); /* height and width of the frame: 60138 */
+    assert_int_equal(sco_jpeg_start(jpeg, image.at, image.size, &H, &W), SCO_FORMAT);
+    expect_message("60138 x 60138 pixels, more than 100000000 in all");
+    memset(image.at + at + 5, 0xff, 4);
+    assert_int_equal(sco_jpeg_start(jpeg, image.at, image.size, &H, &W), SCO_FORMAT);
+    expect_message("65500");
+    free(image.at);
+
+    /* The last scan of an image, over and over. */
+    const struct bytes once = encode(16, 16, RGB, 1, SCANS);
+    size_t scan = once.size - 2;
+    while (once.at[scan] != 0xff || once.at[scan + 1] != 0xda)
+        scan--;
+    const size_t length = once.size - 2 - scan;
+    unsigned char *many = malloc(once.size + 600 * length);
+    memcpy(many, once.at, once.size - 2);
+    for (size_t i = 0; i < 600; i++)
+        memcpy(many + once.size - 2 + i * length, once.at + scan, length);
+    memcpy(many + once.size - 2 + 600 * length, "\xff\xd9", 2);
+    assert_int_equal(sco_jpeg_start(jpeg, many, once.size + 600 * length, &H, &W), SCO_OK);
+    assert_int_equal(sco_jpeg_crop(jpeg, &(struct sco_crop){.H = H, .W = W}), SCO_FORMAT);
+    expect_message("more than 500 scans");
+    free(many);
+    free(once.at);
+    sco_jpeg_destroy(jpeg);
 }
 
 /* ---- Real images ------------------------------------------------------------------------------------------------- */
@@ -768,6 +812,7 @@ int main(void)
         cmocka_unit_test(damaged_images),
         cmocka_unit_test(damaged_layouts),
         cmocka_unit_test(any_byte),
+        cmocka_unit_test(greedy_headers),
         cmocka_unit_test(real_images),
     };
     return cmocka_run_group_tests(tests, build, discard);
