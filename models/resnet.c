@@ -96,7 +96,7 @@ static enum sco_status plan_convolution(struct sco_model *model, struct unit *un
     return SCO_OK;
 }
 
-/* unit->shape is set but for its padding. scale: what the normalization starts with. */
+/* unit->shape is set. scale: what the normalization starts with. */
 static enum sco_status plan_unit(struct sco_model *model, struct unit *unit, float scale, const char *path,
                                  const char *name)
 {
