@@ -13,7 +13,7 @@
 #include "stepcost/team.h"
 
 static const struct sco_model_type *const types[SCO_WORKLOADS] = {
-    [SCO_RESNET50] = NULL,
+    [SCO_RESNET50] = &sco_resnet_type,
     [SCO_OGBG] = NULL,
     [SCO_DLRM] = NULL,
     [SCO_UNET] = NULL,
