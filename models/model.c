@@ -14,9 +14,9 @@
 
 static const struct sco_model_type *const types[SCO_WORKLOADS] = {
     [SCO_RESNET50] = &sco_resnet_type,
-    [SCO_OGBG] = NULL,
-    [SCO_DLRM] = NULL,
-    [SCO_UNET] = NULL,
+    [SCO_OGBG] = &sco_gnn_type,
+    [SCO_DLRM] = &sco_dlrm_type,
+    [SCO_UNET] = &sco_unet_type,
 };
 
 /* ---- Declarations ------------------------------------------------------------------------------------------------ */
