@@ -16,7 +16,7 @@ static const struct sco_model_type *const types[SCO_WORKLOADS] = {
     [SCO_RESNET50] = NULL,
     [SCO_OGBG] = NULL,
     [SCO_DLRM] = NULL,
-    [SCO_UNET] = NULL,
+    [SCO_UNET] = &sco_unet_type,
 };
 
 /* ---- Declarations ------------------------------------------------------------------------------------------------ */
