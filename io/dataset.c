@@ -273,12 +273,18 @@ const struct sco_dataset_facts *sco_dataset_get_facts(const struct sco_dataset *
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+#ifdef SCO_HAVE_JPEG
+#define ILSVRC &sco_ilsvrc_source
+#else
+#define ILSVRC NULL
+#endif
+
 /* What a workload is read with. type is NULL where the build found no library to read the format with. */
 static const struct {
     const struct sco_source_type *type, *synthetic;
     const char *needs;
 } formats[SCO_WORKLOADS] = {
-    [SCO_RESNET50] = {NULL, &sco_synthetic_images, "libjpeg and libarchive"},
+    [SCO_RESNET50] = {ILSVRC, &sco_synthetic_images, "libjpeg"},
     [SCO_OGBG] = {NULL, &sco_synthetic_molecules, "zlib"},
     [SCO_DLRM] = {NULL, &sco_synthetic_clicks, "zlib"},
     [SCO_UNET] = {NULL, &sco_synthetic_slices, "HDF5 and FFTW"},
