@@ -171,7 +171,7 @@ for workload in resnet50 ogbg dlrm unet; do
 done
 run 0 data info synthetic -w dlrm -n 10 -b 4 --split test --position 2; says out "Batch 2, 2 samples"
 run 0 data info synthetic -w dlrm -n 10 -b 4 --split test --position 3; says out "ends before batch 3"
-run 0 data info synthetic -w ogbg -b 64; says out "26"; says out "% missing"; says out "128"
+run 0 data info synthetic -w ogbg -b 64; says out "1664 nodes"; says out "% missing"; says out "128"
 run 0 data verify synthetic -w unet; says out "nothing to verify"
 run 2 data; says err "a task is needed"
 run 2 data inspect x -w dlrm; says err "inspect"

@@ -14,10 +14,8 @@
 #include <cmocka.h>
 
 #include "arch/fail.h"
-#include "arch/random.h"
 #include "io/dataset_core.h"
 #include "io/molecule_pack.h"
-#include "stepcost/ctx.h"
 
 static void ok(enum sco_status status)
 {
