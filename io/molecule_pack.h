@@ -15,8 +15,8 @@ struct sco_molecule_counts {
     size_t nodes, edges, graphs;
 };
 
-/* Bounds of a batch of average molecules: 26 nodes and 56 edges each. AlgoPerf stops at a molecule that is above
- * them, which takes a batch of a few; here the largest one raises them instead.
+/* Bounds of a batch of average molecules: 26 nodes and 56 edges each. Where a molecule of most_nodes and
+ * most_bonds would be above them, as in batches of a few, they are raised to hold it; 0 leaves them.
  * Errors    SCO_INVALID: indices of such a batch would not fit 32 bits. */
 enum sco_status sco_molecule_bounds(size_t batch, size_t most_nodes, size_t most_bonds,
                                     struct sco_molecule_counts *bounds);
