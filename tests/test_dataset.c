@@ -342,7 +342,7 @@ static void test_molecules(void **state)
             for (size_t t = 0; t < 128; t++) {
                 const float label = m->label[128 * g + t];
                 assert_true(isnan(label) || label == 0.0f || label == 1.0f);
-                missing += isnan(label);
+                missing += isnan(label) ? 1 : 0;
                 positive += label == 1.0f;
             }
             node += (size_t)m->n_node[g];
