@@ -273,6 +273,12 @@ const struct sco_dataset_facts *sco_dataset_get_facts(const struct sco_dataset *
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+#if defined(SCO_HAVE_HDF5) && defined(SCO_HAVE_FFTW)
+#define FASTMRI &sco_fastmri_source
+#else
+#define FASTMRI NULL
+#endif
+
 /* What a workload is read with. type is NULL where the build found no library to read the format with. */
 static const struct {
     const struct sco_source_type *type, *synthetic;
@@ -281,7 +287,7 @@ static const struct {
     [SCO_RESNET50] = {NULL, &sco_synthetic_images, "libjpeg and libarchive"},
     [SCO_OGBG] = {NULL, &sco_synthetic_molecules, "zlib"},
     [SCO_DLRM] = {NULL, &sco_synthetic_clicks, "zlib"},
-    [SCO_UNET] = {NULL, &sco_synthetic_slices, "HDF5 and FFTW"},
+    [SCO_UNET] = {FASTMRI, &sco_synthetic_slices, "HDF5 and FFTW"},
 };
 
 static enum sco_status choose(enum sco_workload workload, const char *path, const struct sco_source_type **type)
