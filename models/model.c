@@ -14,8 +14,8 @@
 
 static const struct sco_model_type *const types[SCO_WORKLOADS] = {
     [SCO_RESNET50] = NULL,
-    [SCO_OGBG] = NULL,
-    [SCO_DLRM] = NULL,
+    [SCO_OGBG] = &sco_gnn_type,
+    [SCO_DLRM] = &sco_dlrm_type,
     [SCO_UNET] = NULL,
 };
 
