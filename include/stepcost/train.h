@@ -83,10 +83,12 @@ struct sco_train_config {
     int fused_step; /* 1: each tensor is updated as its gradient arrives in backward; gradients share memory */
     int counters;   /* 1: count hardware and software events of the calling thread, by part */
 
-    const char *out;     /* folder of measurements.csv, events.jsonl and checkpoints, made if absent; NULL: nothing is written */
+    const char
+        *out; /* folder of measurements.csv, events.jsonl and checkpoints, made if absent; NULL: nothing is written */
     const char *context; /* text of a JSON object for the first event: the caller's environment; NULL: none */
 
-    int (*stop)(void *argument); /* asked between steps and between batches of an evaluation; not 0: stop. May be NULL */
+    int (*stop)(
+        void *argument); /* asked between steps and between batches of an evaluation; not 0: stop. May be NULL */
     void *stop_argument;
 };
 
@@ -102,7 +104,7 @@ struct sco_train_plan {
     size_t tensors;
     size_t gradient_bytes_unfused; /* what gradients take without fused_step */
     size_t optim_state_bytes, optim_workspace_bytes;
-    size_t data_bytes; /* batches, prepared and in use, of training and of the largest evaluation */
+    size_t data_bytes;                   /* batches, prepared and in use, of training and of the largest evaluation */
     size_t total_bytes, available_bytes; /* available 0: unknown */
     struct sco_dataset_facts data;
     uint64_t subset_samples, validation_samples, test_samples; /* 0: there are none, or their number is unknown */
@@ -158,17 +160,17 @@ enum sco_run_end {
 SCO_API const char *sco_run_end_name(enum sco_run_end end); /* "complete", ...; static */
 
 struct sco_run_progress {
-    uint64_t step;      /* done, since the first sitting */
-    uint64_t step_zero; /* the one that this sitting resumed from */
-    double loss, lr;    /* of the last step */
-    size_t samples;     /* in its batch */
+    uint64_t step;                                       /* done, since the first sitting */
+    uint64_t step_zero;                                  /* the one that this sitting resumed from */
+    double loss, lr;                                     /* of the last step */
+    size_t samples;                                      /* in its batch */
     uint64_t seconds_ns[SCO_PARTS], total_ns[SCO_PARTS]; /* of the last iteration; of this sitting */
     uint64_t wall_ns;                                    /* of this sitting: the sum of total_ns */
     double submission_time;                              /* seconds of data .. optimizer, all sittings */
     uint64_t skipped_samples, skipped_steps;             /* by the data, all sittings; by the optimizer */
     uint64_t evaluated;                                  /* step of the last evaluation; 0: none */
     struct sco_evaluation train, validation, test;       /* its results */
-    uint64_t saved; /* step of the last checkpoint; 0: none */
+    uint64_t saved;                                      /* step of the last checkpoint; 0: none */
     uint64_t preemptions;
     enum sco_run_end end;
     int done;
