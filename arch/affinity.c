@@ -79,3 +79,19 @@ void sco_affinity_release(hwloc_topology_t topology)
     hwloc_set_cpubind(topology, held.set, HWLOC_CPUBIND_THREAD);
     hwloc_bitmap_free(held.set);
 }
+
+void sco_affinity_pass(pthread_t thread)
+{
+    if (held.holds == 0)
+        return;
+    const int last = hwloc_bitmap_last(held.set);
+    cpu_set_t *set = last < 0 ? NULL : CPU_ALLOC((size_t)last + 1);
+    if (set == NULL)
+        return;
+    const size_t bytes = CPU_ALLOC_SIZE((size_t)last + 1);
+    CPU_ZERO_S(bytes, set);
+    for (int cpu = hwloc_bitmap_first(held.set); cpu >= 0; cpu = hwloc_bitmap_next(held.set, cpu))
+        CPU_SET_S((size_t)cpu, bytes, set);
+    pthread_setaffinity_np(thread, bytes, set);
+    CPU_FREE(set);
+}

@@ -4,6 +4,7 @@
 #define SCO_ARCH_AFFINITY_H
 
 #include <hwloc.h>
+#include <pthread.h>
 
 #include "stepcost/status.h"
 
@@ -21,5 +22,9 @@ enum sco_status sco_affinity_bind(hwloc_topology_t topology, unsigned pu);
  * the last release restores. */
 enum sco_status sco_affinity_hold(hwloc_topology_t topology);
 void sco_affinity_release(hwloc_topology_t topology);
+
+/* Lets thread, which the caller has started, run where the caller could before a team bound it: threads inherit bindings.
+ * What the system refuses stays as it is. */
+void sco_affinity_pass(pthread_t thread);
 
 #endif
