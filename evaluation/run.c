@@ -29,16 +29,16 @@ double sco_run_seconds(const struct sco_run *run, double before, enum sco_part f
 {
     uint64_t ns = 0;
     for (size_t part = first; part <= (size_t)last; part++)
-        ns += run->split.total[part];
+        ns += run->timing.total[part];
     return before + (double)ns * 1e-9;
 }
 
 static void update_progress(struct sco_run *run)
 {
     struct sco_run_progress *progress = &run->progress;
-    memcpy(progress->seconds_ns, run->split.part, sizeof progress->seconds_ns);
-    memcpy(progress->total_ns, run->split.total, sizeof progress->total_ns);
-    progress->wall_ns = run->split.mark - run->start;
+    memcpy(progress->seconds_ns, run->timing.part, sizeof progress->seconds_ns);
+    memcpy(progress->total_ns, run->timing.total, sizeof progress->total_ns);
+    progress->wall_ns = run->timing.mark - run->start;
     progress->submission_time = sco_run_seconds(run, run->submission_before, SCO_PART_DATA, SCO_PART_OPTIMIZER);
     progress->skipped_samples = run->skipped_before + sco_dataset_skipped(run->data);
     progress->skipped_steps = sco_optim_skipped(run->optim);
@@ -63,8 +63,8 @@ static enum sco_status event_start(struct sco_run *run, const char *event)
     json_t *context = config->context != NULL ? json_loads(config->context, 0, &error) : NULL;
     const char *weights = config->optim.kind == SCO_OPTIM_VELO ? sco_velo_theta_origin(config->optim.theta) : NULL;
     json_t *counters = json_object();
-    for (size_t i = 0; i < run->split.counts.count; i++) {
-        const struct sco_counter *counter = &run->split.counts.event[i];
+    for (size_t i = 0; i < run->timing.counts.count; i++) {
+        const struct sco_counter *counter = &run->timing.counts.event[i];
         json_object_set_new(counters, counter->name,
                             json_string(counter->source == SCO_COUNTER_ABSENT
                                             ? counter->reason
@@ -94,7 +94,7 @@ static enum sco_status event_step(struct sco_run *run)
 {
     char line[1024];
     struct sco_text text = {line, sizeof line, 0};
-    struct sco_split *split = &run->split;
+    struct sco_timing *timing = &run->timing;
     sco_text_add(&text, "{\"event\":\"step\",\"step\":%" PRIu64 ",\"samples\":%zu", run->progress.step,
                  run->progress.samples);
     add_number(&text, "loss", run->progress.loss);
@@ -102,8 +102,8 @@ static enum sco_status event_step(struct sco_run *run)
     sco_text_add(&text, ",\"ns\":{");
     for (size_t part = 0; part < SCO_PARTS; part++) {
         sco_text_add(&text, "%s\"%s\":%" PRIu64, part == 0 ? "" : ",", sco_part_name((enum sco_part)part),
-                     split->total[part] - split->logged[part]);
-        split->logged[part] = split->total[part];
+                     timing->total[part] - timing->logged[part]);
+        timing->logged[part] = timing->total[part];
     }
     sco_text_add(&text, "}}\n");
     return sco_record_line(&run->events, line, text.used);
@@ -134,9 +134,9 @@ static json_t *counter_totals(const struct sco_run *run)
     json_t *parts = json_object();
     for (size_t part = 0; part < SCO_PARTS; part++) {
         json_t *object = json_object();
-        for (size_t i = 0; i < run->split.counts.count; i++) {
-            const int64_t total = run->split.counts.total[part][i];
-            json_object_set_new(object, run->split.counts.event[i].name,
+        for (size_t i = 0; i < run->timing.counts.count; i++) {
+            const int64_t total = run->timing.counts.total[part][i];
+            json_object_set_new(object, run->timing.counts.event[i].name,
                                 total == SCO_COUNT_ABSENT ? json_null() : json_integer(total));
         }
         json_object_set_new(parts, sco_part_name((enum sco_part)part), object);
@@ -150,7 +150,7 @@ static enum sco_status event_end(struct sco_run *run)
     json_t *ns = json_object();
     snprintf(hash, sizeof hash, "%016" PRIx64, sco_run_hash(run));
     for (size_t part = 0; part < SCO_PARTS; part++)
-        json_object_set_new(ns, sco_part_name((enum sco_part)part), json_integer((json_int_t)run->split.total[part]));
+        json_object_set_new(ns, sco_part_name((enum sco_part)part), json_integer((json_int_t)run->timing.total[part]));
     return sco_record_object(
         &run->events, json_pack("{s:s, s:I, s:s, s:s, s:f, s:I, s:I, s:o, s:I, s:o}", "event", "end", "step",
                                 (json_int_t)run->progress.step, "why", sco_run_end_name(run->progress.end),
@@ -189,7 +189,7 @@ static enum sco_status save(struct sco_run *run)
         status = sco_record_sync(&run->events);
     if (status != SCO_OK)
         return status;
-    const double since = run->has_evaluated ? (double)(run->split.mark - run->evaluated_at) * 1e-9 : -1.0;
+    const double since = run->has_evaluated ? (double)(run->timing.mark - run->evaluated_at) * 1e-9 : -1.0;
     json_t *object = json_pack(
         "{s:i, s:O, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:b, s:b, s:I, s:I, s:I, s:I}", "version", RECORD_VERSION,
         "configuration", run->identity, "step", (json_int_t)progress->step, "submission_time",
@@ -205,13 +205,13 @@ static enum sco_status save(struct sco_run *run)
                           : sco_fail(SCO_NOMEM, "%s: no memory to describe a checkpoint", run->out);
     json_decref(object);
     free(meta);
-    sco_split_lap(&run->split, SCO_PART_CHECKPOINT);
+    sco_timing_lap(&run->timing, SCO_PART_CHECKPOINT);
     if (status != SCO_OK)
         return status;
     progress->saved = progress->step;
     status = sco_record_object(&run->events,
                                json_pack("{s:s, s:I}", "event", "checkpoint", "step", (json_int_t)progress->step));
-    sco_split_lap(&run->split, SCO_PART_LOGGING);
+    sco_timing_lap(&run->timing, SCO_PART_LOGGING);
     return status;
 }
 
@@ -243,7 +243,7 @@ static enum sco_status read_meta(struct sco_run *run, const json_t *meta, uint64
     run->met_validation = met_validation != 0;
     run->met_test = met_test != 0;
     run->has_evaluated = since >= 0.0;
-    run->evaluated_at = run->split.mark - (uint64_t)(since * 1e9 * run->has_evaluated);
+    run->evaluated_at = run->timing.mark - (uint64_t)(since * 1e9 * run->has_evaluated);
     status = sco_record_cut(&run->measurements, (uint64_t)measurements);
     return status == SCO_OK ? sco_record_cut(&run->events, (uint64_t)events) : status;
 }
@@ -354,8 +354,8 @@ enum sco_status sco_run_open(struct sco_run **out, struct sco_ctx *ctx, const st
     if (run == NULL)
         return sco_fail(SCO_NOMEM, "no memory for a run");
     run->ctx = ctx;
-    sco_split_start(&run->split, config->counters != 0);
-    run->start = run->split.mark;
+    sco_timing_start(&run->timing, config->counters != 0);
+    run->start = run->timing.mark;
     enum sco_status status = copy_config(run, config);
     if (status == SCO_OK)
         status = allocate(run);
@@ -386,7 +386,7 @@ void sco_run_close(struct sco_run *run)
     sco_model_destroy(run->model);
     sco_record_close(&run->measurements);
     sco_record_close(&run->events);
-    sco_split_stop(&run->split);
+    sco_timing_stop(&run->timing);
     json_decref(run->identity);
     free(run->data_path);
     free(run->out);
@@ -398,9 +398,9 @@ void sco_run_close(struct sco_run *run)
 static enum sco_status apply(void *argument, size_t tensor, float *p, const float *g)
 {
     struct sco_run *run = argument;
-    sco_split_lap(&run->split, SCO_PART_BACKWARD);
+    sco_timing_lap(&run->timing, SCO_PART_BACKWARD);
     const enum sco_status status = sco_optim_apply(run->optim, tensor, p, g);
-    sco_split_lap(&run->split, SCO_PART_OPTIMIZER);
+    sco_timing_lap(&run->timing, SCO_PART_OPTIMIZER);
     return status;
 }
 
@@ -409,18 +409,18 @@ static enum sco_status update(struct sco_run *run, float loss)
     enum sco_status status = SCO_OK;
     if (run->config.fused_step) {
         status = sco_optim_prepare(run->optim, loss);
-        sco_split_lap(&run->split, SCO_PART_OPTIMIZER);
+        sco_timing_lap(&run->timing, SCO_PART_OPTIMIZER);
         if (status == SCO_OK)
             status = sco_model_backward(run->model, apply, run);
-        sco_split_lap(&run->split, SCO_PART_BACKWARD);
+        sco_timing_lap(&run->timing, SCO_PART_BACKWARD);
         return status;
     }
     status = sco_model_backward(run->model, NULL, NULL);
-    sco_split_lap(&run->split, SCO_PART_BACKWARD);
+    sco_timing_lap(&run->timing, SCO_PART_BACKWARD);
     if (status == SCO_OK)
         status = sco_optim_step(run->optim, loss, sco_model_params(run->model),
                                 (const float *const *)sco_model_gradients(run->model));
-    sco_split_lap(&run->split, SCO_PART_OPTIMIZER);
+    sco_timing_lap(&run->timing, SCO_PART_OPTIMIZER);
     return status;
 }
 
@@ -438,13 +438,13 @@ static enum sco_status iterate(struct sco_run *run)
     const uint64_t skipped = sco_dataset_skipped(run->data);
     progress->lr = current_rate(run);
     enum sco_status status = sco_dataset_next(run->data, &batch);
-    sco_split_lap(&run->split, SCO_PART_DATA);
+    sco_timing_lap(&run->timing, SCO_PART_DATA);
     if (status != SCO_OK)
         return status;
     if (batch == NULL)
         return sco_fail(SCO_FORMAT, "%s: the training data ended", run->data_path);
     status = sco_model_forward(run->model, batch, SCO_MODEL_TRAIN, progress->step, &result);
-    sco_split_lap(&run->split, SCO_PART_FORWARD);
+    sco_timing_lap(&run->timing, SCO_PART_FORWARD);
     if (status != SCO_OK)
         return status;
     progress->samples = batch->samples;
@@ -459,7 +459,7 @@ static enum sco_status iterate(struct sco_run *run)
     status = event_skips(run, skipped);
     if (status == SCO_OK && progress->step % run->config.log_steps == 0)
         status = event_step(run);
-    sco_split_lap(&run->split, SCO_PART_LOGGING);
+    sco_timing_lap(&run->timing, SCO_PART_LOGGING);
     return status;
 }
 
@@ -478,23 +478,23 @@ static bool evaluation_is_due(const struct sco_run *run)
         return true;
     if (config->eval_steps != 0)
         return step == 1 || step % config->eval_steps == 0;
-    return !run->has_evaluated || (double)(run->split.mark - run->evaluated_at) * 1e-9 >= config->eval_period;
+    return !run->has_evaluated || (double)(run->timing.mark - run->evaluated_at) * 1e-9 >= config->eval_period;
 }
 
 static enum sco_status evaluate(struct sco_run *run, bool *stopped)
 {
     enum sco_status status = sco_run_evaluate(run, stopped);
-    sco_split_lap(&run->split, SCO_PART_EVALUATION);
+    sco_timing_lap(&run->timing, SCO_PART_EVALUATION);
     if (status != SCO_OK || *stopped)
         return status;
     if (run->out != NULL) {
         status = sco_run_measure(run);
         if (status == SCO_OK)
             status = event_evaluation(run);
-        sco_split_lap(&run->split, SCO_PART_LOGGING);
+        sco_timing_lap(&run->timing, SCO_PART_LOGGING);
     }
     run->has_evaluated = true;
-    run->evaluated_at = run->split.mark;
+    run->evaluated_at = run->timing.mark;
     return status;
 }
 
@@ -532,7 +532,7 @@ enum sco_status sco_run_step(struct sco_run *run)
         return SCO_OK;
     if (run->failed)
         return sco_fail(SCO_INVALID, "a step of this run has failed; open it again to go on from its last checkpoint");
-    sco_split_iteration(&run->split);
+    sco_timing_iteration(&run->timing);
     enum sco_status status = run->resumed ? after_step(run) : SCO_OK;
     run->resumed = false;
     if (status == SCO_OK && !progress->done && run->config.stop != NULL &&
@@ -555,13 +555,13 @@ enum sco_status sco_run_finish(struct sco_run *run)
     enum sco_status status = SCO_OK;
     if (run->failed)
         return sco_fail(SCO_INVALID, "a step of this run has failed: its last checkpoint stays as it is");
-    sco_split_lap(&run->split, SCO_PART_OTHER);
+    sco_timing_lap(&run->timing, SCO_PART_OTHER);
     if (run->out != NULL && (run->progress.saved != run->progress.step || run->progress.step == 0))
         status = save(run);
     update_progress(run);
     if (status == SCO_OK && run->out != NULL)
         status = event_end(run);
-    sco_split_lap(&run->split, SCO_PART_LOGGING);
+    sco_timing_lap(&run->timing, SCO_PART_LOGGING);
     update_progress(run);
     return status;
 }
@@ -585,7 +585,7 @@ const struct sco_train_config *sco_run_get_config(const struct sco_run *run)
 
 const struct sco_run_counters *sco_run_get_counters(const struct sco_run *run)
 {
-    return &run->split.counts;
+    return &run->timing.counts;
 }
 
 struct sco_model *sco_run_model(struct sco_run *run)

@@ -8,9 +8,9 @@
 
 #include "stepcost/train.h"
 
-/* ---- Time by part (run_split.c) ---------------------------------------------------------------------------------- */
+/* ---- Time by part (run_timing.c) ---------------------------------------------------------------------------------- */
 
-struct sco_split {
+struct sco_timing {
     uint64_t mark; /* end of the last part, and start of the next */
     uint64_t part[SCO_PARTS], total[SCO_PARTS];
     uint64_t logged[SCO_PARTS]; /* total at the last event */
@@ -20,12 +20,12 @@ struct sco_split {
 };
 
 /* Counters that cannot be opened are no error: each event says why. */
-void sco_split_start(struct sco_split *split, bool counters);
-void sco_split_stop(struct sco_split *split);
+void sco_timing_start(struct sco_timing *split, bool counters);
+void sco_timing_stop(struct sco_timing *split);
 /* The time since the last call belongs to this part. */
-void sco_split_lap(struct sco_split *split, enum sco_part part);
+void sco_timing_lap(struct sco_timing *split, enum sco_part part);
 /* What falls before it belongs to SCO_PART_OTHER of the new iteration. */
-void sco_split_iteration(struct sco_split *split);
+void sco_timing_iteration(struct sco_timing *split);
 
 /* ---- Records (run_records.c) ------------------------------------------------------------------------------------- */
 
@@ -70,7 +70,7 @@ struct sco_run {
     struct sco_dataset *data;
     struct sco_model *model;
     struct sco_optim *optim;
-    struct sco_split split;
+    struct sco_timing timing;
     struct sco_record measurements, events;
     json_t *identity;
     struct sco_run_progress progress;
