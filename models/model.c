@@ -241,7 +241,7 @@ static enum sco_status check(const struct sco_model_config *config)
     return SCO_OK;
 }
 
-static enum sco_status plan_model(struct sco_model **out, struct sco_ctx *ctx, const struct sco_model_config *config)
+enum sco_status sco_model_draft(struct sco_model **out, struct sco_ctx *ctx, const struct sco_model_config *config)
 {
     *out = NULL;
     enum sco_status status = check(config);
@@ -273,7 +273,7 @@ enum sco_status sco_model_plan_of(struct sco_ctx *ctx, const struct sco_model_co
                                   struct sco_model_plan *plan)
 {
     struct sco_model *model;
-    const enum sco_status status = plan_model(&model, ctx, config);
+    const enum sco_status status = sco_model_draft(&model, ctx, config);
     if (status != SCO_OK)
         return status;
     *plan = model->plan;
@@ -330,7 +330,7 @@ static enum sco_status place_regions(struct sco_model *model)
 
 enum sco_status sco_model_create(struct sco_model **model, struct sco_ctx *ctx, const struct sco_model_config *config)
 {
-    enum sco_status status = plan_model(model, ctx, config);
+    enum sco_status status = sco_model_draft(model, ctx, config);
     if (status != SCO_OK)
         return status;
     const size_t available = sco_memory_available();

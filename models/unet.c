@@ -114,7 +114,7 @@ static enum sco_status plan_convolution(struct sco_model *model, struct convolut
                                            .pad_bottom = pad,
                                            .pad_right = pad};
     const double flops = 2.0 * (double)(shape.N * in->H * in->W) * (double)(side * side * in->C * OC);
-    for (int d = 0; d < SCO_CONV2D_DIRECTIONS; d++) {
+    for (enum sco_conv2d_direction d = SCO_CONV2D_FWD; d < SCO_CONV2D_DIRECTIONS; d++) {
         if (first && d == SCO_CONV2D_BWD_DATA)
             continue;
         struct sco_conv2d **plan = &convolution->plan[d];
