@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The file behind sco_optim_save and sco_optim_load: every plane of an optimizer, in safetensors format.
+ * The file behind sco_optim_save and sco_optim_load: every plane of an optimizer, in safetensors format
+ * (io/safetensors.h).
  *
- *   bytes 0-7   header length L, little-endian
- *   8 .. 8+L    JSON, padded with blanks to a multiple of 8 bytes. It starts with __metadata__, all strings:
- *                 format "stepcost optimizer state", version "1", crc32 (8 hexadecimal digits: the CRC-32 of the file
- *                 with these digits taken as zeros), optimizer, config (what the kind's describe hook says), steps,
- *                 skipped, tensors (JSON: [[name or null, shape], ...]).
- *               Then one entry per plane in layout order, key NAME/TENSOR or NAME: dtype, shape, data_offsets.
- *   8+L ..      the planes, little-endian, without gaps
- *
- * Format: https://github.com/huggingface/safetensors. */
+ * Its metadata: format "stepcost optimizer state", optimizer, config (what the kind's describe hook says), steps, skipped,
+ * tensors (JSON: [[name or null, shape], ...]). One array per plane in layout order, key NAME/TENSOR or NAME. */
 #ifndef SCO_OPTIM_STATE_FILE_H
 #define SCO_OPTIM_STATE_FILE_H
 

@@ -11,7 +11,7 @@
 SCO_BEGIN_DECLS
 
 /* A checkpoint of step s is two files of a folder, checkpoint-S.optimizer and checkpoint-S.model (S: s in ten digits), both
- * safetensors with a CRC-32. Each is written to a temporary file in the folder, synced, renamed, and the folder synced; the model
+ * safetensors with a CRC-32; no two processes save into one folder at a time. Each is written to a temporary file in the folder, synced, renamed, and the folder synced; the model
  * file comes last and names the CRC of the other: there is a checkpoint where there is a model file. Older checkpoints
  * are removed after that, and not before.
  *
