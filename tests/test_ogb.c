@@ -199,7 +199,7 @@ static void packing(void **state)
     const char *const folders[] = {sample, data_folder};
     size_t by_graphs = 0, by_nodes = 0, by_edges = 0;
     for (size_t f = 0; f < 2; f++) {
-        struct sco_dataset_options options = options_of(folders[f], SCO_TRAIN_SUBSET, 64);
+        struct sco_dataset_options options = options_of(folders[f], SCO_TRAIN_SUBSET, 128);
         struct sco_dataset *whole = opened(&options);
         const struct sco_molecules *all = &next(whole)->molecules;
         assert_int_equal(all->graphs, f == 0 ? 40 : 30);
