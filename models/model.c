@@ -433,6 +433,14 @@ static double init_scale(const struct sco_param *param)
     }
 }
 
+void sco_model_reset(struct sco_model *model)
+{
+    for (size_t i = 0; i < model->state_count; i++)
+        for (size_t k = 0; k < model->state[i].count; k++)
+            model->state[i].values[k] = model->state_init[i];
+    model->trained = 0;
+}
+
 enum sco_status sco_model_init(struct sco_model *model, uint64_t seed)
 {
     for (size_t i = 0; i < model->list.count; i++) {
@@ -440,10 +448,7 @@ enum sco_status sco_model_init(struct sco_model *model, uint64_t seed)
         struct drawing drawing = {param, model->p[i], sco_random_stream(seed, i), init_scale(param)};
         sco_team_run(sco_ctx_team(model->ctx), draw, &drawing);
     }
-    for (size_t i = 0; i < model->state_count; i++)
-        for (size_t k = 0; k < model->state[i].count; k++)
-            model->state[i].values[k] = model->state_init[i];
-    model->trained = 0;
+    sco_model_reset(model);
     return SCO_OK;
 }
 

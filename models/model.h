@@ -122,6 +122,9 @@ static inline float *sco_model_values(const struct sco_model *model, size_t arra
     return model->state[array].values;
 }
 
+/* State as initialisation leaves it. */
+void sco_model_reset(struct sco_model *model);
+
 /* The gradients of the group of this parameter are complete and its parameters are not needed any more in this backward. */
 enum sco_status sco_model_done(struct sco_model *model, size_t param);
 

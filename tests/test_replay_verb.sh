@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# stepcost replay: exit codes and messages.   test_replay_verb.sh STEPCOST TRACES
-stepcost=$1 traces=$2 failed=0
+# stepcost replay: exit codes and messages.   test_replay_verb.sh STEPCOST TRACES MODELS
+stepcost=$1 traces=$2 models=$3 failed=0
 unset STEPCOST_ISA STEPCOST_ROW STEPCOST_THREADS
 
 # expect CODE TEXT ARGUMENT...: the exit code, and text on either stream
@@ -38,4 +38,15 @@ x86_64) expect 77 "neon" "$traces" wd --rows neon ;;
 *) expect 77 "avx2" "$traces" wd --rows avx2 ;;
 esac
 STEPCOST_ISA=scalar expect 0 "bits of row environment" "$traces" wd --threads 1
+expect 0 "1 of 1 cases within all bounds" "$models" gnn_4graphs --rows scalar,winograd --threads 1,2
+expect 0 "BottleneckResNetBlock" "$models" resnet50_4x64 --rows winograd --threads 2 --tensors
+expect 0 '"report": "replay_models"' "$models" dlrm_V1000_b16 --rows scalar --threads 1 --json -
+expect 5 "no such case.json" "$models" "no such case" --rows scalar --threads 1
+expect 2 'unknown' "$traces" wd --rows winograd
+work=$(mktemp -d) || exit 1
+sed 's/"loss": 0.6/"loss": 0.7/' "$models/dlrm_V1000_b16.json" >"$work/wrong.json"
+expect 1 "ABOVE THE BOUND" "$work" --rows scalar --threads 1
+head -c 1000 "$models/dlrm_V1000_b16.json" >"$work/wrong.json"
+expect 4 "wrong.json:" "$work" --rows scalar --threads 1
+rm -r "$work"
 exit $failed

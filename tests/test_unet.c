@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "stepcost/model.h"
+#include "stepcost/model_replay.h"
 #include "stepcost/shapes.h"
-#include "tests/golden_model.h"
 #include "tests/layer_data.h"
 
 static struct sco_model *make(struct sco_ctx *ctx, const struct sco_model_config *config)
@@ -59,64 +59,24 @@ static void names_and_shapes_are_the_benchmarks(void **state)
 
 /* ---- Recorded runs ---- */
 
-/* Float32 against a record in double, both from the same float32 parameters and inputs. A sum of convolution loses about
- * sqrt(terms) 2^-24 of itself, at most 70 x 6e-8 = 4e-6 for 9 x 512 terms; 23 layers with independent errors add up to
- * sqrt(23) times that, 2e-5, in the outputs. Twice as many are passed on the way back, and slopes and signs of the loss flip
- * where rounding decides; that is a few elements in 10^5, and each flip changes the gradient by its share. */
-static const double output_bound = 2e-5, gradient_bound = 1e-1;
-
-static void replay(const char *name, size_t threads)
-{
-    json_t *root = golden_read(name);
-    const json_t *hw = golden_member(root, "hw");
-    const size_t N = (size_t)golden_value(root, "batch"), H = (size_t)json_integer_value(json_array_get(hw, 0)),
-                 W = (size_t)json_integer_value(json_array_get(hw, 1));
-    const uint64_t seed = (uint64_t)golden_value(root, "seed");
-    struct sco_ctx *ctx = context(threads);
-    struct sco_model *model = make(ctx, &(struct sco_model_config){.workload = SCO_UNET, .batch = N, .H = H, .W = W});
-    float *x = floats(N * H * W), *target = floats(N * H * W);
-    golden_parameters(model, seed);
-    golden_check_parameters(model, root);
-    golden_input(seed, 0, 2.0, N * H * W, x);
-    golden_input(seed, 1, 2.0, N * H * W, target);
-    const struct sco_batch batch = batch_of(N, H, W, x, target);
-    struct sco_model_result result;
-    assert_int_equal(sco_model_forward(model, &batch, SCO_MODEL_TRAIN, 0, &result), SCO_OK);
-    assert_close(result.loss, golden_value(root, "loss"), 1e-6 * golden_value(root, "loss"));
-    assert_close(result.loss_sum, (double)N * golden_value(root, "loss"), 1e-6 * (double)N);
-    assert_true(result.loss_count == (double)N);
-    size_t rows, columns;
-    const float *outputs = sco_model_outputs(model, &rows, &columns);
-    assert_int_equal(rows, N);
-    assert_int_equal(columns, H * W);
-    golden_assert(golden_member(golden_member(root, "outputs"), "logits"), "outputs", outputs, N * H * W, output_bound);
-    assert_int_equal(sco_model_backward(model, NULL, NULL), SCO_OK);
-    const struct sco_tensor_list *list = sco_model_tensors(model);
-    const json_t *gradients = golden_member(root, "grads");
-    assert_int_equal(list->count, json_object_size(gradients));
-    for (size_t t = 0; t < list->count; t++) {
-        const char *tensor = list->tensors[t].name;
-        /* Signs that cancel leave nothing of the bias in one record: no norm to measure by. */
-        if (strcmp(tensor, "Conv_0/bias") == 0) {
-            assert_close((double)sco_model_gradients(model)[t][0],
-                         golden_value(golden_member(gradients, tensor), "sum"), 1e-7);
-            continue;
-        }
-        golden_assert(golden_member(gradients, tensor), tensor, sco_model_gradients(model)[t], elements_of(model, t),
-                      gradient_bound);
-    }
-    free(x);
-    free(target);
-    sco_model_destroy(model);
-    sco_ctx_destroy(ctx);
-    json_decref(root);
-}
-
+/* docs/numerics.md has the bounds. */
 static void recorded_runs_are_met(void **state)
 {
     (void)state;
-    replay("unet_2x32x48.json", 2);
-    replay("unet_1x34x38.json", 2);
+    static const char *const names[] = {"unet_2x32x48", "unet_1x34x38"}, *const plans[] = {"", "winograd"};
+    struct sco_ctx *ctx = context(2);
+    for (size_t i = 0; i < 4; i++) {
+        struct sco_model_replay *replay = NULL;
+        const struct sco_model_replay_entry *entry;
+        if (sco_model_replay_create(&replay, ctx, SCO_TEST_DIR "/golden/algoperf/models", names[i / 2], plans[i % 2]) !=
+            SCO_OK)
+            fail_msg("%s", sco_error_message());
+        for (size_t e = 0; (entry = sco_model_replay_at(replay, e)) != NULL; e++)
+            if (!entry->passed)
+                fail_msg("%s: %s is off by %.3g, allowed: %.3g", names[i / 2], entry->name, entry->error, entry->bound);
+        sco_model_replay_destroy(replay);
+    }
+    sco_ctx_destroy(ctx);
 }
 
 /* ---- Small models ---- */
