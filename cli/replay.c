@@ -1,46 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
- * stepcost replay: recorded optimizer runs on every row and number of threads asked for. */
+ * stepcost replay: recorded runs of optimizers and models on every row and number of threads asked for. */
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/replay.h"
 #include "cli/report/report.h"
-#include "stepcost/ctx.h"
 #include "stepcost/replay.h"
 
 static const struct argp_option options[] = {
     {"threads", 't', "N,...", 0, "Numbers of threads; above the allowed CPUs they share them (default: 1,2,3,7)", 0},
     {"rows", 'r', "ROW,...", 0,
-     "scalar, hwy, avx2, avx512, neon (default: all, or what STEPCOST_ISA and STEPCOST_ROW say where one is set)", 0},
+     "scalar, hwy, avx2, avx512, neon; for models onednn and winograd too (default: all, or what STEPCOST_ISA and "
+     "STEPCOST_ROW say where one is set)",
+     0},
     {"tensors", 'T', NULL, 0, "Show every tensor and row, not the worst of each stage", 0},
     {"json", 'j', "FILE", 0, "Write everything as JSON too (docs/json.md); - is standard output", 0},
     {0},
 };
 
-enum { MAX_THREADS = 16, MAX_ROWS = 8, NAME = 32 };
-
-struct arguments {
-    const char *dir, *json;
-    char **cases;
-    size_t case_count;
-    size_t threads[MAX_THREADS], thread_count;
-    char rows[MAX_ROWS][NAME];
-    size_t row_count;
-    bool tensors;
-};
-
-static void parse_threads(struct arguments *arguments, const char *list, struct argp_state *state)
+static void parse_threads(struct replay_arguments *arguments, const char *list, struct argp_state *state)
 {
-    char word[NAME];
+    char word[REPLAY_NAME];
     arguments->thread_count = 0;
     for (const char *at = list;; at++) {
         const size_t n = strcspn(at, ",");
-        if (n >= sizeof word || arguments->thread_count == MAX_THREADS)
-            argp_error(state, "--threads=%s: at most %d numbers", list, MAX_THREADS);
+        if (n >= sizeof word || arguments->thread_count == REPLAY_MAX_THREADS)
+            argp_error(state, "--threads=%s: at most %d numbers", list, REPLAY_MAX_THREADS);
         snprintf(word, sizeof word, "%.*s", (int)n, at);
         arguments->threads[arguments->thread_count++] = cli_number(word, "threads", 1, 1024, state);
         at += n;
@@ -49,14 +37,14 @@ static void parse_threads(struct arguments *arguments, const char *list, struct 
     }
 }
 
-static void parse_rows(struct arguments *arguments, const char *list, struct argp_state *state)
+static void parse_rows(struct replay_arguments *arguments, const char *list, struct argp_state *state)
 {
     arguments->row_count = 0;
     for (const char *at = list;; at++) {
         const size_t n = strcspn(at, ",");
-        if (n == 0 || n >= NAME || arguments->row_count == MAX_ROWS)
-            argp_error(state, "--rows=%s: 1 to %d names of rows", list, MAX_ROWS);
-        snprintf(arguments->rows[arguments->row_count++], NAME, "%.*s", (int)n, at);
+        if (n == 0 || n >= REPLAY_NAME || arguments->row_count == REPLAY_MAX_ROWS)
+            argp_error(state, "--rows=%s: 1 to %d names of rows", list, REPLAY_MAX_ROWS);
+        snprintf(arguments->rows[arguments->row_count++], REPLAY_NAME, "%.*s", (int)n, at);
         at += n;
         if (*at == '\0')
             return;
@@ -65,7 +53,7 @@ static void parse_rows(struct arguments *arguments, const char *list, struct arg
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    struct arguments *arguments = state->input;
+    struct replay_arguments *arguments = state->input;
     switch (key) {
     case 't': parse_threads(arguments, argument, state); return 0;
     case 'r': parse_rows(arguments, argument, state); return 0;
@@ -92,27 +80,22 @@ static const struct argp argp = {
     .doc = "Replays recorded optimizer runs: one step from every recorded state, and whole runs from the first step, "
            "on every "
            "row and number of threads. Shows the largest deviation of each stage, absolute, relative to the rms of the "
-           "recorded array, and in units of the last place, and whether all numbers of threads gave the same bits."
+           "recorded array, and in units of the last place, and whether all numbers of threads gave the same bits.\n\n"
+           "A folder of records of models (.json without .idx): one forward and backward of each, from parameters and "
+           "inputs drawn by formula. Shows the error of the loss, and the largest ones of outputs and gradients. Row "
+           "onednn takes its convolutions and products wherever it has them, row winograd that algorithm."
            "\vExamples:\n"
            "  stepcost replay tests/golden/velo\n"
            "  stepcost replay tests/golden/velo tiny edge --rows scalar,avx2 --threads 1,2\n"
-           "  stepcost replay tests/golden/velo tiny --tensors --json replay.json\n\n"
+           "  stepcost replay tests/golden/velo tiny --tensors --json replay.json\n"
+           "  stepcost replay tests/golden/algoperf/models unet_1x34x38\n\n"
            "A row that this machine or build cannot run is listed as skipped.\n\n" CLI_EXIT_TEXT,
 };
 
 /* ---- Rows ---- */
 
-/* One way to choose kernels. */
-struct row {
-    const char *name;
-    const char *isa; /* of sco_ctx_options; NULL: the environment */
-    char *pins;
-    char *fallback;    /* families that have no such row and run another one: "velo (scalar)"; may be "" */
-    char skipped[256]; /* why it cannot run; empty: it can */
-};
-
-/* "family:hwy" for every family that has such a row: hand-written rows would hide it otherwise. */
-static enum sco_status pin_everywhere(struct row *row)
+/* "family:ROW" for every family that has such a row: others would hide it otherwise. */
+static enum sco_status pin_everywhere(struct replay_row *row)
 {
     struct sco_ctx *ctx;
     const enum sco_status status = sco_ctx_create(&ctx, &(struct sco_ctx_options){.threads = 1});
@@ -133,7 +116,7 @@ static enum sco_status pin_everywhere(struct row *row)
     return SCO_OK;
 }
 
-static enum sco_status start(struct sco_ctx **ctx, const struct row *row, size_t threads)
+enum sco_status replay_start(struct sco_ctx **ctx, const struct replay_row *row, size_t threads)
 {
     return sco_ctx_create(
         ctx, &(struct sco_ctx_options){.isa = row->isa, .row = row->pins, .threads = threads, .oversubscribe = 1});
@@ -161,18 +144,20 @@ static char *list_fallback(const struct sco_ctx *ctx, const char *name)
 }
 
 /* Finds out whether a row can run here. Errors: a name that is no row. */
-static enum sco_status probe(struct row *row)
+static enum sco_status probe(struct replay_row *row, bool models)
 {
     enum sco_status status = SCO_OK;
     struct sco_ctx *ctx = NULL;
-    if (strcmp(row->name, "hwy") == 0)
+    if (strcmp(row->name, "hwy") == 0 || (models && strcmp(row->name, "onednn") == 0))
         status = pin_everywhere(row);
+    else if (models && strcmp(row->name, "winograd") == 0)
+        row->plan = row->name;
     else if (strcmp(row->name, "environment") != 0)
         row->isa = row->name;
     if (status != SCO_OK || row->skipped[0] != '\0')
         return status;
-    status = start(&ctx, row, 1);
-    if (status == SCO_OK && strcmp(row->name, "environment") != 0)
+    status = replay_start(&ctx, row, 1);
+    if (status == SCO_OK && strcmp(row->name, "environment") != 0 && row->plan == NULL)
         row->fallback = list_fallback(ctx, row->name);
     sco_ctx_destroy(ctx);
     if (status != SCO_UNSUPPORTED)
@@ -186,13 +171,13 @@ static enum sco_status probe(struct row *row)
 /* Runs of one row whose bits are the same: one, unless threads matter. */
 struct result {
     size_t row;
-    size_t threads[MAX_THREADS], thread_count;
+    size_t threads[REPLAY_MAX_THREADS], thread_count;
     struct sco_replay *replay;
 };
 
 struct replayed {
     const char *name;
-    struct result results[MAX_ROWS * MAX_THREADS];
+    struct result results[REPLAY_MAX_ROWS * REPLAY_MAX_THREADS];
     size_t count;
     size_t failed;  /* entries above their bound */
     bool same_bits; /* for all numbers of threads, within each row */
@@ -207,8 +192,8 @@ static void replayed_clear(struct replayed *replayed)
         sco_replay_destroy(replayed->results[i].replay);
 }
 
-static enum sco_status replay_case(struct replayed *replayed, const struct arguments *arguments, const struct row *rows,
-                                   size_t row_count)
+static enum sco_status replay_case(struct replayed *replayed, const struct replay_arguments *arguments,
+                                   const struct replay_row *rows, size_t row_count)
 {
     replayed->same_bits = true;
     for (size_t r = 0; r < row_count; r++) {
@@ -221,7 +206,7 @@ static enum sco_status replay_case(struct replayed *replayed, const struct argum
             cli_progress(NULL, text);
             struct sco_ctx *ctx;
             struct sco_replay *replay;
-            enum sco_status status = start(&ctx, &rows[r], arguments->threads[t]);
+            enum sco_status status = replay_start(&ctx, &rows[r], arguments->threads[t]);
             if (status != SCO_OK)
                 return status;
             status = sco_replay_create(&replay, ctx, arguments->dir, replayed->name);
@@ -250,17 +235,25 @@ static enum sco_status replay_case(struct replayed *replayed, const struct argum
 
 /* ---- Text ---- */
 
-static void print_tensor(char text[NAME], size_t tensor)
+void replay_print_bits(const struct replay_row *row, uint64_t hash, const size_t *threads, size_t thread_count)
+{
+    printf("  bits of row %s: %016llx with", row->name, (unsigned long long)hash);
+    for (size_t t = 0; t < thread_count; t++)
+        printf("%s%zu", t == 0 ? " " : ", ", threads[t]);
+    printf(" thread%s\n", thread_count == 1 && threads[0] == 1 ? "" : "s");
+}
+
+static void print_tensor(char text[REPLAY_NAME], size_t tensor)
 {
     if (tensor == SIZE_MAX)
-        snprintf(text, NAME, "-");
+        snprintf(text, REPLAY_NAME, "-");
     else
-        snprintf(text, NAME, "%zu", tensor);
+        snprintf(text, REPLAY_NAME, "%zu", tensor);
 }
 
 static void print_entry(const struct sco_replay_entry *entry, const char *row)
 {
-    char tensor[NAME];
+    char tensor[REPLAY_NAME];
     print_tensor(tensor, entry->tensor);
     printf("  %-19s %-5s %-16s %6s %5zu  %9.2e  %9.2e  %7.0e  %9.3g  %-10s %s\n", entry->optimizer,
            mode_names[entry->mode], entry->stage, tensor, entry->step, entry->absolute, entry->relative, entry->bound,
@@ -295,7 +288,7 @@ static struct sco_replay_entry worst_of_stage(const struct replayed *replayed, c
     return worst;
 }
 
-static void print_stages(const struct replayed *replayed, const struct row *rows)
+static void print_stages(const struct replayed *replayed, const struct replay_row *rows)
 {
     const struct sco_replay *first = replayed->results[0].replay;
     const struct sco_replay_entry *entry, *earlier;
@@ -310,7 +303,7 @@ static void print_stages(const struct replayed *replayed, const struct row *rows
     }
 }
 
-static void print_case(const struct replayed *replayed, const struct row *rows, bool tensors)
+static void print_case(const struct replayed *replayed, const struct replay_row *rows, bool tensors)
 {
     const char *weights = sco_replay_weights(replayed->results[0].replay);
     printf("%s%s%s%s%s\n", cli_bold(), replayed->name, cli_plain(), weights[0] != '\0' ? "  weights: " : "", weights);
@@ -326,11 +319,7 @@ static void print_case(const struct replayed *replayed, const struct row *rows, 
     }
     for (size_t i = 0; i < replayed->count; i++) {
         const struct result *result = &replayed->results[i];
-        printf("  bits of row %s: %016llx with", rows[result->row].name,
-               (unsigned long long)sco_replay_hash(result->replay));
-        for (size_t t = 0; t < result->thread_count; t++)
-            printf("%s%zu", t == 0 ? " " : ", ", result->threads[t]);
-        printf(" thread%s\n", result->thread_count == 1 && result->threads[0] == 1 ? "" : "s");
+        replay_print_bits(&rows[result->row], sco_replay_hash(result->replay), result->threads, result->thread_count);
     }
     printf("  %zu above their bound, bits %s\n\n", replayed->failed,
            replayed->same_bits ? "the same for all numbers of threads" : "DIFFER BETWEEN NUMBERS OF THREADS");
@@ -338,10 +327,17 @@ static void print_case(const struct replayed *replayed, const struct row *rows, 
 
 /* ---- JSON ---- */
 
-/* JSON has no infinity. */
-static json_t *number_or_null(double value)
+json_t *replay_number_or_null(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *replay_threads_json(const size_t *threads, size_t thread_count)
+{
+    json_t *list = json_array();
+    for (size_t t = 0; t < thread_count; t++)
+        json_array_append_new(list, json_integer((json_int_t)threads[t]));
+    return list;
 }
 
 static json_t *entry_json(const struct sco_replay_entry *entry)
@@ -349,20 +345,18 @@ static json_t *entry_json(const struct sco_replay_entry *entry)
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:f, s:b}", "optimizer", entry->optimizer,
                      "mode", mode_names[entry->mode], "stage", entry->stage, "tensor",
                      entry->tensor == SIZE_MAX ? json_null() : json_integer((json_int_t)entry->tensor), "steps",
-                     (json_int_t)entry->steps, "absolute", number_or_null(entry->absolute), "relative",
-                     number_or_null(entry->relative), "ulp", number_or_null(entry->ulp), "worst_step",
+                     (json_int_t)entry->steps, "absolute", replay_number_or_null(entry->absolute), "relative",
+                     replay_number_or_null(entry->relative), "ulp", replay_number_or_null(entry->ulp), "worst_step",
                      (json_int_t)entry->step, "worst_index", (json_int_t)entry->index, "bound", entry->bound, "passed",
                      entry->passed);
 }
 
-static json_t *case_json(const struct replayed *replayed, const struct row *rows)
+static json_t *case_json(const struct replayed *replayed, const struct replay_row *rows)
 {
     json_t *results = json_array();
     for (size_t i = 0; i < replayed->count; i++) {
         const struct result *result = &replayed->results[i];
-        json_t *threads = json_array(), *entries = json_array();
-        for (size_t t = 0; t < result->thread_count; t++)
-            json_array_append_new(threads, json_integer((json_int_t)result->threads[t]));
+        json_t *threads = replay_threads_json(result->threads, result->thread_count), *entries = json_array();
         const struct sco_replay_entry *entry;
         for (size_t e = 0; (entry = sco_replay_at(result->replay, e)) != NULL; e++)
             json_array_append_new(entries, entry_json(entry));
@@ -376,7 +370,7 @@ static json_t *case_json(const struct replayed *replayed, const struct row *rows
                      "same_bits", replayed->same_bits, "results", results);
 }
 
-static json_t *rows_json(const struct row *rows, size_t row_count)
+static json_t *rows_json(const struct replay_row *rows, size_t row_count)
 {
     json_t *list = json_array();
     for (size_t r = 0; r < row_count; r++)
@@ -386,8 +380,8 @@ static json_t *rows_json(const struct row *rows, size_t row_count)
     return list;
 }
 
-static enum sco_status write_json(struct cli_output *output, json_t *cases, const struct row *rows, size_t row_count,
-                                  bool passed, int *code)
+static enum sco_status write_json(struct cli_output *output, const char *report, json_t *cases,
+                                  const struct replay_row *rows, size_t row_count, bool passed, int *code)
 {
     struct sco_ctx *ctx = NULL;
     struct sco_environment *environment = NULL;
@@ -396,7 +390,7 @@ static enum sco_status write_json(struct cli_output *output, json_t *cases, cons
         status = sco_environment_create(&environment, ctx);
     if (status == SCO_OK)
         *code = cli_report_write(output->file, output->path,
-                                 json_pack("{s:i, s:s, s:o, s:O, s:o, s:b}", "schema", 1, "report", "replay", "context",
+                                 json_pack("{s:i, s:s, s:o, s:O, s:o, s:b}", "schema", 1, "report", report, "context",
                                            cli_report_context(ctx, environment), "cases", cases, "rows",
                                            rows_json(rows, row_count), "passed", passed));
     sco_environment_destroy(environment);
@@ -406,40 +400,66 @@ static enum sco_status write_json(struct cli_output *output, json_t *cases, cons
 
 /* ---- The verb ---- */
 
-static int is_index(const struct dirent *entry)
+static bool ends_in(const char *name, const char *end)
 {
-    const size_t n = strlen(entry->d_name);
-    return n > 4 && strcmp(entry->d_name + n - 4, ".idx") == 0;
+    const size_t n = strlen(name), tail = strlen(end);
+    return n > tail && strcmp(name + n - tail, end) == 0;
 }
 
-/* All traces of the folder, by name. */
-static int find_cases(struct arguments *arguments)
+static int is_index(const struct dirent *entry)
+{
+    return ends_in(entry->d_name, ".idx");
+}
+
+static int is_record(const struct dirent *entry)
+{
+    return ends_in(entry->d_name, ".json");
+}
+
+static void free_entries(struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+}
+
+/* Traces of optimizers have an index and may have a .json beside it; a folder of .json alone is one of models. */
+static bool holds_models(const char *dir)
 {
     struct dirent **entries = NULL;
-    const int count = scandir(arguments->dir, &entries, is_index, alphasort);
+    const int traces = scandir(dir, &entries, is_index, NULL);
+    free_entries(entries, traces);
+    entries = NULL;
+    const int records = traces == 0 ? scandir(dir, &entries, is_record, NULL) : 0;
+    free_entries(entries, records);
+    return records > 0;
+}
+
+/* All cases of the folder, by name. */
+static int find_cases(struct replay_arguments *arguments, bool models)
+{
+    struct dirent **entries = NULL;
+    const int count = scandir(arguments->dir, &entries, models ? is_record : is_index, alphasort);
     if (count < 0)
         return cli_fail(CLI_IO, "%s: cannot be listed: %s", arguments->dir, strerror(errno));
     arguments->cases = calloc((size_t)count + 1, sizeof *arguments->cases);
     bool memory = arguments->cases != NULL;
-    for (int i = 0; i < count; i++) {
-        if (memory)
-            arguments->cases[i] = strndup(entries[i]->d_name, strlen(entries[i]->d_name) - 4);
-        memory = memory && arguments->cases[i] != NULL;
-        free(entries[i]);
+    for (int i = 0; i < count && memory; i++) {
+        const char *name = entries[i]->d_name;
+        arguments->cases[i] = strndup(name, strlen(name) - strlen(models ? ".json" : ".idx"));
+        memory = arguments->cases[i] != NULL;
     }
-    free(entries);
+    free_entries(entries, count);
     if (!memory)
         return cli_fail(CLI_ENVIRONMENT, "%s: no memory for %d names", arguments->dir, count);
     arguments->case_count = (size_t)count;
     return count > 0 ? CLI_OK : cli_fail(CLI_DATA, "%s: no recorded traces (NAME.idx) here", arguments->dir);
 }
 
-static int replay_all(const struct arguments *arguments, const struct row *rows, size_t row_count,
-                      struct cli_output *output)
+static enum sco_status replay_optimizers(const struct replay_arguments *arguments, const struct replay_row *rows,
+                                         size_t row_count, const struct cli_output *output, json_t *cases,
+                                         size_t *failed)
 {
-    json_t *cases = json_array();
-    size_t failed = 0;
-    int code = CLI_OK;
     enum sco_status status = SCO_OK;
     for (size_t c = 0; c < arguments->case_count && status == SCO_OK; c++) {
         struct replayed replayed = {.name = arguments->cases[c]};
@@ -449,10 +469,21 @@ static int replay_all(const struct arguments *arguments, const struct row *rows,
                 print_case(&replayed, rows, arguments->tensors);
             if (output->file != NULL)
                 json_array_append_new(cases, case_json(&replayed, rows));
-            failed += replayed.failed > 0 || !replayed.same_bits;
+            *failed += replayed.failed > 0 || !replayed.same_bits;
         }
         replayed_clear(&replayed);
     }
+    return status;
+}
+
+static int replay_all(const struct replay_arguments *arguments, const struct replay_row *rows, size_t row_count,
+                      struct cli_output *output, bool models)
+{
+    json_t *cases = json_array();
+    size_t failed = 0;
+    int code = CLI_OK;
+    enum sco_status status =
+        (models ? replay_models : replay_optimizers)(arguments, rows, row_count, output, cases, &failed);
     for (size_t r = 0; r < row_count && output->file != stdout; r++) {
         if (rows[r].skipped[0] != '\0')
             printf("SKIPPED row %s: %s\n", rows[r].name, rows[r].skipped);
@@ -463,7 +494,7 @@ static int replay_all(const struct arguments *arguments, const struct row *rows,
         printf("%zu of %zu cases within all bounds, with the same bits for all numbers of threads\n",
                arguments->case_count - failed, arguments->case_count);
     if (status == SCO_OK && output->file != NULL)
-        status = write_json(output, cases, rows, row_count, failed == 0, &code);
+        status = write_json(output, models ? "replay_models" : "replay", cases, rows, row_count, failed == 0, &code);
     json_decref(cases);
     if (status != SCO_OK)
         return cli_fail_status(status);
@@ -478,26 +509,28 @@ static bool is_set(const char *variable)
 
 static int run(int argc, char **argv)
 {
-    struct arguments arguments = {.threads = {1, 2, 3, 7}, .thread_count = 4};
-    struct row rows[MAX_ROWS] = {{0}};
+    struct replay_arguments arguments = {.threads = {1, 2, 3, 7}, .thread_count = 4};
+    struct replay_row rows[REPLAY_MAX_ROWS] = {{0}};
     struct cli_output output = {0};
     size_t able = 0;
     int code = CLI_OK;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    const bool all_cases = arguments.case_count == 0;
+    const bool all_cases = arguments.case_count == 0, models = holds_models(arguments.dir);
     if (arguments.row_count == 0)
         parse_rows(&arguments,
-                   is_set("STEPCOST_ISA") || is_set("STEPCOST_ROW") ? "environment" : "scalar,hwy,avx2,avx512,neon",
+                   is_set("STEPCOST_ISA") || is_set("STEPCOST_ROW") ? "environment"
+                   : models                                         ? "scalar,hwy,avx2,avx512,neon,onednn,winograd"
+                                                                    : "scalar,hwy,avx2,avx512,neon",
                    NULL);
     for (size_t r = 0; r < arguments.row_count && code == CLI_OK; r++) {
         rows[r].name = arguments.rows[r];
-        const enum sco_status status = probe(&rows[r]);
+        const enum sco_status status = probe(&rows[r], models);
         if (status != SCO_OK)
             code = cli_fail_status(status);
         able += rows[r].skipped[0] == '\0';
     }
     if (code == CLI_OK && all_cases)
-        code = find_cases(&arguments);
+        code = find_cases(&arguments, models);
     if (code == CLI_OK)
         code = cli_output_open(&output, arguments.json);
     if (code == CLI_OK && able == 0) {
@@ -505,7 +538,7 @@ static int run(int argc, char **argv)
             cli_fail(CLI_SKIPPED, "row %s: %s", rows[r].name, rows[r].skipped);
         code = CLI_SKIPPED;
     } else if (code == CLI_OK) {
-        code = replay_all(&arguments, rows, arguments.row_count, &output);
+        code = replay_all(&arguments, rows, arguments.row_count, &output, models);
     }
     if (code == CLI_OK || code == CLI_FAILED) {
         const int committed = cli_output_commit(&output);
@@ -522,5 +555,5 @@ static int run(int argc, char **argv)
     return code;
 }
 
-const struct cli_verb cli_replay_verb = {"replay", "Replay recorded optimizer runs and show deviations", &argp, run,
-                                         false};
+const struct cli_verb cli_replay_verb = {"replay", "Replay recorded runs of optimizers and models and show deviations",
+                                         &argp, run, false};

@@ -33,6 +33,7 @@ struct sco_conv2d_tuning {
     char *path; /* NULL: in memory only */
     struct entry *entries;
     size_t count, capacity;
+    char *preferred; /* word in the names of plans; NULL: choices are the entries' */
 };
 
 static void entry_free(struct entry *entry)
@@ -168,6 +169,7 @@ void sco_conv2d_tuning_close(struct sco_conv2d_tuning *tuning)
     for (size_t i = 0; i < tuning->count; i++)
         entry_free(&tuning->entries[i]);
     free(tuning->entries);
+    free(tuning->preferred);
     free(tuning->path);
     free(tuning);
 }
@@ -219,11 +221,39 @@ static const char *plan_of(const struct sco_conv2d *conv, const struct sco_row *
     return sco_conv2d_plan_name(conv) + strlen(row->name) + 1;
 }
 
+enum sco_status sco_conv2d_tuning_prefer(struct sco_conv2d_tuning **tuning, const char *word)
+{
+    struct sco_conv2d_tuning *made = calloc(1, sizeof *made);
+    if (made == NULL || (made->preferred = strdup(word)) == NULL) {
+        free(made);
+        return sco_fail(SCO_NOMEM, "conv2d tuning: no memory");
+    }
+    *tuning = made;
+    return SCO_OK;
+}
+
+/* As sco_conv2d_tuned(), by the name of the plan. */
+static bool find_preferred(const char *word, struct sco_ctx *ctx, enum sco_conv2d_direction direction,
+                           const struct sco_conv2d_shape *shape, const struct sco_row *const *rows, size_t row_count,
+                           struct sco_conv2d **conv)
+{
+    for (size_t i = 0; i < row_count; i++)
+        for (size_t candidate = 0;
+             sco_conv2d_create_candidate(conv, ctx, direction, shape, rows[i], candidate) == SCO_OK; candidate++) {
+            if (strstr(plan_of(*conv, rows[i]), word) != NULL)
+                return true;
+            sco_conv2d_destroy(*conv);
+        }
+    return false;
+}
+
 bool sco_conv2d_tuned(const struct sco_conv2d_tuning *tuning, struct sco_ctx *ctx, enum sco_conv2d_direction direction,
                       const struct sco_conv2d_shape *shape, const struct sco_row *const *rows, size_t row_count,
                       struct sco_conv2d **conv)
 {
     char key[KEY_BYTES];
+    if (tuning->preferred != NULL)
+        return find_preferred(tuning->preferred, ctx, direction, shape, rows, row_count, conv);
     write_key(key, ctx, direction, shape, rows, row_count);
     const struct entry *entry = find(tuning, key);
     for (size_t i = 0; entry != NULL && i < row_count; i++) {

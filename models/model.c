@@ -13,10 +13,10 @@
 #include "stepcost/team.h"
 
 static const struct sco_model_type *const types[SCO_WORKLOADS] = {
-    [SCO_RESNET50] = NULL,
+    [SCO_RESNET50] = &sco_resnet_type,
     [SCO_OGBG] = &sco_gnn_type,
     [SCO_DLRM] = &sco_dlrm_type,
-    [SCO_UNET] = NULL,
+    [SCO_UNET] = &sco_unet_type,
 };
 
 /* ---- Declarations ------------------------------------------------------------------------------------------------ */
@@ -231,8 +231,6 @@ static enum sco_status check(const struct sco_model_config *config)
 {
     if ((unsigned)config->workload >= SCO_WORKLOADS)
         return sco_fail(SCO_INVALID, "workload %d does not exist", (int)config->workload);
-    if (types[config->workload] == NULL)
-        return sco_fail(SCO_UNSUPPORTED, "no model of %s yet", sco_workload_name(config->workload));
     if (config->batch == 0)
         return sco_fail(SCO_INVALID, "batch is 0; a model is planned for at least one sample");
     if (!(config->width >= 0.0) || config->width > 64.0)
