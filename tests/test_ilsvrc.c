@@ -25,7 +25,7 @@
 
 /* ---- Fixtures ---------------------------------------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/sco_ilsvrc_XXXXXX";
+static char folder[] = "stepcost-test-XXXXXX";
 
 static const char *in_folder(const char *format, ...)
 {
