@@ -111,7 +111,7 @@ int __wrap_unlinkat(int folder, const char *path, int flags)
 
 /* ---- A run in a folder of its own -------------------------------------------------------------------------------- */
 
-static char folder[96];
+static char folder[32];
 static struct sco_ctx *ctx;
 static struct sco_model *model;
 static struct sco_optim *optim;
