@@ -23,8 +23,8 @@ enum sco_status sco_affinity_bind(hwloc_topology_t topology, unsigned pu);
 enum sco_status sco_affinity_hold(hwloc_topology_t topology);
 void sco_affinity_release(hwloc_topology_t topology);
 
-/* Lets thread, which the caller has started, run where the caller could before a team bound it: threads inherit bindings.
- * What the system refuses stays as it is. */
+/* Lets thread, which the caller has started, run where the caller could before a team bound it: threads inherit
+ * bindings. What the system refuses stays as it is. */
 void sco_affinity_pass(pthread_t thread);
 
 #endif

@@ -35,7 +35,8 @@ struct cli_verb {
 
 /* Every verb, one per file; NULL ends the list (main.c). */
 extern const struct cli_verb *const cli_verbs[];
-extern const struct cli_verb cli_info_verb, cli_cost_verb, cli_bench_verb, cli_replay_verb, cli_report_verb, cli_completions_verb;
+extern const struct cli_verb cli_info_verb, cli_cost_verb, cli_bench_verb, cli_replay_verb, cli_report_verb,
+    cli_data_verb, cli_train_verb, cli_completions_verb;
 
 /* Prints "stepcost VERB: message" on stderr and returns code. */
 int cli_fail(enum cli_exit code, const char *format, ...) SCO_PRINTF(2, 3);

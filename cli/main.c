@@ -6,7 +6,8 @@
 #include "stepcost/microbench.h"
 
 const struct cli_verb *const cli_verbs[] = {&cli_info_verb,   &cli_cost_verb,        &cli_bench_verb,
-                                            &cli_replay_verb, &cli_report_verb, &cli_completions_verb, NULL};
+                                            &cli_replay_verb, &cli_report_verb,      &cli_data_verb,
+                                            &cli_train_verb,  &cli_completions_verb, NULL};
 
 static void print_version(FILE *stream, struct argp_state *state)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Streams of batches: a ring of slots that workers fill ahead of the reader.
  *
- * Position p belongs to slot p mod slots. One worker at a time fetches, in order; filling overlaps. The reader takes positions
- * in order and holds the slot of the last one, so that at most slots - 1 positions are under way: who prepares a batch and
- * when cannot show in it. */
+ * Position p belongs to slot p mod slots. One worker at a time fetches, in order; filling overlaps. The reader takes
+ * positions in order and holds the slot of the last one, so that at most slots - 1 positions are under way: who
+ * prepares a batch and when cannot show in it. */
 #include "stepcost/dataset.h"
 
 #include <assert.h>
@@ -62,8 +62,9 @@ struct sco_dataset {
 
 /* ---- Order, skips ------------------------------------------------------------------------------------------------ */
 
-/* A Feistel network over the next even number of bits; what lands outside 0 .. n - 1 walks on, and the walk comes back since
- * the network is a bijection and i itself is inside (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002). */
+/* A Feistel network over the next even number of bits; what lands outside 0 .. n - 1 walks on, and the walk comes
+ * back since the network is a bijection and i itself is inside (Black and Rogaway, "Ciphers with Arbitrary Finite
+ * Domains", CT-RSA 2002). */
 uint64_t sco_shuffled(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t i)
 {
     enum { ROUNDS = 6 };
@@ -278,6 +279,11 @@ const struct sco_dataset_facts *sco_dataset_get_facts(const struct sco_dataset *
 #else
 #define ILSVRC NULL
 #endif
+#if defined(SCO_HAVE_HDF5) && defined(SCO_HAVE_FFTW)
+#define FASTMRI &sco_fastmri_source
+#else
+#define FASTMRI NULL
+#endif
 
 /* What a workload is read with. type is NULL where the build found no library to read the format with. */
 static const struct {
@@ -287,7 +293,7 @@ static const struct {
     [SCO_RESNET50] = {ILSVRC, &sco_synthetic_images, "libjpeg"},
     [SCO_OGBG] = {NULL, &sco_synthetic_molecules, "zlib"},
     [SCO_DLRM] = {NULL, &sco_synthetic_clicks, "zlib"},
-    [SCO_UNET] = {NULL, &sco_synthetic_slices, "HDF5 and FFTW"},
+    [SCO_UNET] = {FASTMRI, &sco_synthetic_slices, "HDF5 and FFTW"},
 };
 
 static enum sco_status choose(enum sco_workload workload, const char *path, const struct sco_source_type **type)

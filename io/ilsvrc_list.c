@@ -139,9 +139,9 @@ static int by_group(const void *a, const void *b, void *text)
     return strcmp((const char *)text + x->name, (const char *)text + y->name);
 }
 
-static int32_t rank_of(const struct sco_ilsvrc_list *classes, const char *name, size_t length)
+static int32_t rank_of(const struct sco_ilsvrc_list *classes, size_t count, const char *name, size_t length)
 {
-    size_t low = 0, high = classes->group_count;
+    size_t low = 0, high = count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         const char *other = classes->text + classes->groups[middle].name;
@@ -309,7 +309,7 @@ static enum sco_status label_groups(struct sco_ilsvrc_list *list, const struct s
     for (size_t g = 0; g < list->group_count && status == SCO_OK; g++) {
         struct sco_ilsvrc_group *group = &list->groups[g];
         const char *name = list->text + group->name;
-        group->label = classes != NULL ? rank_of(classes, name, strlen(name)) : (int32_t)g;
+        group->label = classes != NULL ? rank_of(classes, classes->group_count, name, strlen(name)) : (int32_t)g;
         if (numbers && (classes == NULL || group->label < 0)) {
             group->label = number(name, strlen(name));
             if (classes == NULL && (size_t)group->label >= list->classes)
@@ -317,8 +317,9 @@ static enum sco_status label_groups(struct sco_ilsvrc_list *list, const struct s
         }
         if (group->label < 0 || (size_t)group->label >= list->classes) {
             group->label = -1;
-            status = sco_fail(SCO_FORMAT, "%s/%s: not one of the %zu classes of %s; remove it, or add the class there",
-                              list->path, name, list->classes, classes == NULL ? list->path : classes->path);
+            status =
+                sco_fail(SCO_FORMAT, "%s/%s: not one of the %zu classes of train and val; remove it, or add it there",
+                         list->path, name, list->classes);
             status = sco_ilsvrc_found(report, status);
         }
     }
@@ -378,7 +379,7 @@ static enum sco_status read_labels(struct sco_ilsvrc_list *list, const char *fol
         size_t length = (size_t)(stop - at);
         length -= length > 0 && at[length - 1] == '\r';
         const int32_t label = number(at, length);
-        const int32_t rank = classes == NULL ? -1 : rank_of(classes, at, length);
+        const int32_t rank = classes == NULL ? -1 : rank_of(classes, classes->group_count, at, length);
         const int32_t use = rank >= 0 ? rank : label;
         line++;
         if (line > list->count)
@@ -391,7 +392,7 @@ static enum sco_status read_labels(struct sco_ilsvrc_list *list, const char *fol
                          classes == NULL ? " (synsets need train beside it, whose order numbers them)" : " of train");
         else if (classes != NULL && (size_t)use >= classes->group_count)
             status = sco_fail(SCO_FORMAT,
-                              "%s: line %zu: class %d, but train has %zu, from 0 in the order of synsets; the "
+                              "%s: line %zu: class %d of %zu, which count from 0 in the order of synsets; the "
                               "numbers of the development kit, 1 to 1000, are in another order",
                               path, line, use, classes->group_count);
         else
@@ -474,11 +475,27 @@ static enum sco_status split_path(char path[PATH_MAX], const char *root, enum sc
                                      : part_path(path, root, "test", NULL);
 }
 
-/* Lists the classes of train, where it is there, and the groups of a split, which for train are the classes. */
-static enum sco_status open_groups(struct sco_ilsvrc_list *list, struct sco_ilsvrc_list *train, const char *path,
-                                   enum sco_split split, char root[PATH_MAX])
+/* Adds those groups of from that classes has not, and sorts. */
+static enum sco_status add_classes(struct sco_ilsvrc_list *classes, const struct sco_ilsvrc_list *from)
 {
-    struct sco_ilsvrc_list given = {.fd = -1};
+    const size_t before = classes->group_count;
+    enum sco_status status = SCO_OK;
+    for (size_t g = 0; g < from->group_count && status == SCO_OK; g++) {
+        const char *name = from->text + from->groups[g].name;
+        if (rank_of(classes, before, name, strlen(name)) < 0)
+            status = add_group(classes, name, strlen(name), 0, 0);
+    }
+    if (classes->group_count > 0)
+        qsort_r(classes->groups, classes->group_count, sizeof *classes->groups, by_group, classes->text);
+    return status;
+}
+
+/* Lists the groups of a split, those of train where it is there (for train they are the same), and all classes. */
+static enum sco_status open_groups(struct sco_ilsvrc_list *list, struct sco_ilsvrc_list *train,
+                                   struct sco_ilsvrc_list *classes, const char *path, enum sco_split split,
+                                   char root[PATH_MAX])
+{
+    struct sco_ilsvrc_list given = {.fd = -1}, val = {.fd = -1};
     char at[PATH_MAX];
     bool is_tar;
     enum sco_status status = find_root(root, path, &is_tar);
@@ -494,16 +511,40 @@ static enum sco_status open_groups(struct sco_ilsvrc_list *list, struct sco_ilsv
     if (status == SCO_OK && is_flat(train))
         status =
             sco_fail(SCO_FORMAT, "%s: holds images, not tar files of classes; fetch the one that does", train->path);
-    if (status == SCO_OK && of_train(split)) {
-        move(list, train);
-    } else if (status == SCO_OK && split == SCO_VALIDATION && given.path != NULL) {
+    if (status == SCO_OK)
+        status = add_classes(classes, train);
+    if (status == SCO_OK)
+        status = join(at, root, "val");
+    if (status == SCO_OK && is_folder(at)) {
+        status = list_groups(&val, at);
+        if (status == SCO_OK)
+            status = add_classes(classes, &val);
+    }
+    if (status == SCO_OK && split == SCO_VALIDATION && given.path != NULL) {
         move(list, &given);
-    } else if (status == SCO_OK) {
+    } else if (status == SCO_OK && !of_train(split)) {
         status = split_path(at, root, split);
         if (status == SCO_OK)
             status = list_groups(list, at);
     }
     sco_ilsvrc_list_close(&given);
+    sco_ilsvrc_list_close(&val);
+    return status;
+}
+
+/* Classes that can be evaluated but not learned. */
+static enum sco_status report_unlearned(const struct sco_ilsvrc_list *list, const struct sco_ilsvrc_list *train,
+                                        struct sco_ilsvrc_report *report)
+{
+    enum sco_status status = SCO_OK;
+    for (size_t g = 0; g < list->group_count && status == SCO_OK; g++) {
+        const char *name = list->text + list->groups[g].name;
+        if (rank_of(train, train->group_count, name, strlen(name)) < 0)
+            status = sco_ilsvrc_found(report, sco_fail(SCO_FORMAT,
+                                                       "%s/%s: the class is missing in %s; add it there, or "
+                                                       "remove it here",
+                                                       list->path, name, train->path));
+    }
     return status;
 }
 
@@ -518,11 +559,15 @@ static void sort_images(struct sco_ilsvrc_list *list, bool by_names)
 enum sco_status sco_ilsvrc_list_open(struct sco_ilsvrc_list *list, const char *path, enum sco_split split,
                                      struct sco_ilsvrc_report *report)
 {
-    struct sco_ilsvrc_list train = {.fd = -1};
+    struct sco_ilsvrc_list train = {.fd = -1}, all = {.fd = -1};
     char root[PATH_MAX];
     *list = (struct sco_ilsvrc_list){.fd = -1};
-    enum sco_status status = open_groups(list, &train, path, split, root);
-    const struct sco_ilsvrc_list *classes = train.path == NULL ? NULL : &train;
+    enum sco_status status = open_groups(list, &train, &all, path, split, root);
+    const struct sco_ilsvrc_list *classes = all.group_count == 0 ? NULL : &all;
+    if (status == SCO_OK && report != NULL && split == SCO_VALIDATION && train.path != NULL && !is_flat(list))
+        status = report_unlearned(list, &train, report);
+    if (status == SCO_OK && of_train(split))
+        move(list, &train);
     if (status == SCO_OK && is_flat(list)) {
         sort_images(list, true);
         status = sco_ilsvrc_found(report, read_labels(list, root, classes));
@@ -538,6 +583,7 @@ enum sco_status sco_ilsvrc_list_open(struct sco_ilsvrc_list *list, const char *p
                                                    "tar files of them, are expected",
                                                    list->path));
     sco_ilsvrc_list_close(&train);
+    sco_ilsvrc_list_close(&all);
     if (status != SCO_OK)
         sco_ilsvrc_list_close(list);
     return status;

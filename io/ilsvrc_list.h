@@ -17,7 +17,8 @@
  * Instead of the folder, a tar file names itself for the split that it holds; everything else lies beside it. Extensions are
  * .JPEG or .JPG in any case; other files are passed over.
  *
- * A class is the rank of its synset in the order of bytes among those of train, or of the split where there is no train.
+ * A class is the rank of its synset, in the order of bytes, among those of train and of the folder val: a part of ImageNet
+ * whose splits differ keeps one numbering, and the whole has that of train. Verification reports what train lacks.
  *
  * Order: train and test take the first image of every class, then the second, so that any number of first ones has all
  * classes alike; val is in the order of file names. Both are the same for folders and tar files. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Molecules packed into one graph by AlgoPerf's dynamic batching: the next molecule goes into the batch while nodes, edges and
- * graphs stay within bounds, and opens the following batch otherwise. */
+ * Molecules packed into one graph by AlgoPerf's dynamic batching: the next molecule goes into the batch while nodes,
+ * edges and graphs stay within bounds, and opens the following batch otherwise. */
 #ifndef SCO_IO_MOLECULE_PACK_H
 #define SCO_IO_MOLECULE_PACK_H
 
@@ -15,13 +15,14 @@ struct sco_molecule_counts {
     size_t nodes, edges, graphs;
 };
 
-/* Bounds of a batch of average molecules: 26 nodes and 56 edges each. AlgoPerf stops at a molecule that is above them, which
- * takes a batch of a few; here the largest one raises them instead.
+/* Bounds of a batch of average molecules: 26 nodes and 56 edges each. Where a molecule of most_nodes and
+ * most_bonds would be above them, as in batches of a few, they are raised to hold it; 0 leaves them.
  * Errors    SCO_INVALID: indices of such a batch would not fit 32 bits. */
 enum sco_status sco_molecule_bounds(size_t batch, size_t most_nodes, size_t most_bonds,
                                     struct sco_molecule_counts *bounds);
 
-/* Adds a molecule to counts, or says that it belongs to the next batch. The first molecule within bounds always fits. */
+/* Adds a molecule to counts, or says that it belongs to the next batch. The first molecule within bounds always
+ * fits. */
 bool sco_molecule_fits(const struct sco_molecule_counts *bounds, struct sco_molecule_counts *counts, size_t nodes,
                        size_t bonds);
 
@@ -48,11 +49,12 @@ struct sco_molecule_room {
     float *label;         /* [tasks] */
 };
 
-/* Opens a molecule, which must be within what sco_molecule_fits() granted; one that was opened and not sealed is dropped. */
+/* Opens a molecule, which must be within what sco_molecule_fits() granted; one that was opened and not sealed is
+ * dropped. */
 struct sco_molecule_room sco_molecule_open(struct sco_molecule_pack *pack, size_t nodes, size_t bonds);
 
-/* Adds the opened molecule: its reversed edges follow all of its own, with the same features, and nodes are counted from the
- * start of the batch.
+/* Adds the opened molecule: its reversed edges follow all of its own, with the same features, and nodes are counted
+ * from the start of the batch.
  * Errors    SCO_FORMAT: "bond I: ..." an index that is no node of the molecule, which is dropped then. */
 enum sco_status sco_molecule_seal(struct sco_molecule_pack *pack);
 

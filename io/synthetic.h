@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the sources of made-up data share. A sample is a function of seed, split and index: no state, no tables of samples, and,
- * but for the logarithm of clicks, no library function whose last bit another machine could round otherwise. */
+ * What the sources of made-up data share. A sample is a function of seed, split and index: no state, no tables of
+ * samples, and, but for the logarithm of clicks, no library function whose last bit another machine could round
+ * otherwise. */
 #ifndef SCO_IO_SYNTHETIC_H
 #define SCO_IO_SYNTHETIC_H
 
@@ -44,7 +45,7 @@ static inline float sco_synthetic_bell(uint64_t sequence, uint64_t index)
     return (float)(sum - 2 * 0xffff) * (1.7320508f / 0x1p16f);
 }
 
-/* The most that score exceeds in a share of count samples: labels set by it are as frequent as asked for. Sorts scores. */
+/* The number that a share of the scores is above, so that labels are as frequent as wanted. Sorts scores. */
 float sco_synthetic_threshold(float *scores, size_t count, double share);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Clicks: counts and categories spread over powers of two, so that few values make up most rows, with the numbers of categories
- * of Criteo's columns. A row is a click where a weighing of its values is above a threshold that 3.5 % of rows pass. */
+ * Clicks: counts and categories spread over powers of two, so that few values make up most rows, with the numbers of
+ * categories of Criteo's columns. A row is a click where a weighing of its values is above a threshold that 3.5 % of
+ * rows pass. */
 #include <math.h>
 #include <stdlib.h>
 

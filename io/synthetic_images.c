@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Images of 1000 classes: smooth fields of colour, noise on top. A class belongs to one of 16 groups of similar colours, so that
- * a model learns something within a few steps and more later; a field of the image's own stands for what classes do not say. */
+ * Images of 1000 classes: smooth fields of colour, noise on top. A class belongs to one of 16 groups of similar
+ * colours, so that a model learns something within a few steps and more later; a field of the image's own stands for
+ * what classes do not say. */
 #include <stdlib.h>
 
 #include "arch/fail.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Molecules: random trees of atoms with a few rings, in OGB's features (of its 9 and 3, those that a drawing of the molecule
- * shows: element, degree, hydrogens, hybridisation, ring; kind of bond). A task is a weighing of the composition above a
- * threshold, known for three in five molecules. */
+ * Molecules: random trees of atoms with a few rings, in OGB's features (of its 9 and 3, those that a drawing of the
+ * molecule shows: element, degree, hydrogens, hybridisation, ring; kind of bond). A task is a weighing of the
+ * composition above a threshold, known for three in five molecules. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -118,21 +118,26 @@ static void make(struct molecule *m, uint64_t sample)
     choose_elements(m);
 }
 
-static float score(const struct molecules *molecules, const struct molecule *m, size_t task)
+/* What tasks weigh: how common elements, rings and forks are, and the size. */
+static void count_traits(const struct molecule *m, float traits[TRAITS])
 {
-    float traits[TRAITS] = {0};
+    size_t counts[TRAITS - 1] = {0};
     for (size_t i = 0; i < m->nodes; i++) {
-        traits[0] += m->element[i] == NITROGEN;
-        traits[1] += m->element[i] == OXYGEN;
-        traits[2] += m->element[i] == FLUORINE;
-        traits[3] += m->element[i] == CHLORINE;
-        traits[4] += m->element[i] == SULFUR;
-        traits[5] += m->ring[i];
-        traits[6] += m->degree[i] > 2;
+        counts[0] += m->element[i] == NITROGEN;
+        counts[1] += m->element[i] == OXYGEN;
+        counts[2] += m->element[i] == FLUORINE;
+        counts[3] += m->element[i] == CHLORINE;
+        counts[4] += m->element[i] == SULFUR;
+        counts[5] += m->ring[i];
+        counts[6] += m->degree[i] > 2;
     }
-    for (size_t k = 0; k < 7; k++)
-        traits[k] *= 4.0f / (float)m->nodes;
-    traits[7] = (float)m->nodes / (float)MOST_NODES;
+    for (size_t k = 0; k < TRAITS - 1; k++)
+        traits[k] = 4.0f * (float)counts[k] / (float)m->nodes;
+    traits[TRAITS - 1] = (float)m->nodes / (float)MOST_NODES;
+}
+
+static float score(const struct molecules *molecules, const struct molecule *m, const float traits[TRAITS], size_t task)
+{
     float sum = 0.15f * sco_synthetic_bell(sco_random_stream(m->random, 5), task);
     for (size_t k = 0; k < TRAITS; k++)
         sum += molecules->weight[task][k] * traits[k];
@@ -160,10 +165,12 @@ static void write_molecule(const struct molecules *molecules, const struct molec
         room.edge[SCO_BOND_FEATURES * i + 2] = m->aromatic[i];
     }
     const uint64_t known = sco_random_stream(m->random, 6);
+    float traits[TRAITS];
+    count_traits(m, traits);
     for (size_t task = 0; task < TASKS; task++)
         room.label[task] = sco_random_uniform(known, task) < 0.4
                                ? NAN
-                               : (float)(score(molecules, m, task) > molecules->threshold[task]);
+                               : (float)(score(molecules, m, traits, task) > molecules->threshold[task]);
 }
 
 /* ---- The source -------------------------------------------------------------------------------------------------- */
@@ -173,25 +180,29 @@ static enum sco_status choose_tasks(struct molecules *molecules)
 {
     const uint64_t world = molecules->made.world, probes = sco_random_stream(world, 1000);
     struct molecule *probe = calloc(PROBES, sizeof *probe);
-    float *scores = calloc(PROBES, sizeof *scores);
-    if (probe == NULL || scores == NULL) {
-        free(probe);
-        free(scores);
-        return sco_fail(SCO_NOMEM, "no memory for made-up molecules");
+    float *scores = calloc(PROBES, sizeof *scores), (*traits)[TRAITS] = calloc(PROBES, sizeof *traits);
+    enum sco_status status = SCO_OK;
+    if (probe == NULL || scores == NULL || traits == NULL) {
+        status = sco_fail(SCO_NOMEM, "no memory for made-up molecules");
+        goto out;
     }
-    for (size_t i = 0; i < PROBES; i++)
+    for (size_t i = 0; i < PROBES; i++) {
         make(&probe[i], sco_random_stream(probes, i));
+        count_traits(&probe[i], traits[i]);
+    }
     for (size_t task = 0; task < TASKS; task++) {
         for (size_t k = 0; k < TRAITS; k++)
             molecules->weight[task][k] = sco_synthetic_even(sco_random_stream(world, 1001), TRAITS * task + k);
         for (size_t i = 0; i < PROBES; i++)
-            scores[i] = score(molecules, &probe[i], task);
+            scores[i] = score(molecules, &probe[i], traits[i], task);
         const double share = 0.01 + 0.05 * sco_random_uniform(sco_random_stream(world, 1002), task);
         molecules->threshold[task] = sco_synthetic_threshold(scores, PROBES, share);
     }
+out:
     free(probe);
     free(scores);
-    return SCO_OK;
+    free(traits);
+    return status;
 }
 
 static enum sco_status open_molecules(void **source, const struct sco_dataset_options *options,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Slices: phantoms of ellipses, after Shepp and Logan, with shading, noise and a smooth phase, 16 to a volume.
  *
- * The input is what zero-filling makes of every fourth column of k-space plus the middle ones, in closed form: four copies of
- * the slice a quarter of its width apart, with the phases of where the columns start, and the slice blurred along its rows. */
+ * The input is what zero-filling makes of every fourth column of k-space plus the middle ones, in closed form: four
+ * copies of the slice a quarter of its width apart, with the phases of where the columns start, and the slice
+ * blurred along its rows. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -12,6 +13,9 @@
 
 enum { DEPTH = 16, ELLIPSES = 12, FOLDS = 4 };
 
+/* The middle 8 % of the columns resolve details of 1 / 0.08 pixels. */
+enum { WINDOW = 12, REACH = WINDOW - 1 };
+
 struct slices {
     struct sco_synthetic made;
     size_t side;
@@ -19,7 +23,8 @@ struct slices {
 
 struct images {
     float *x, *target, *mean, *deviation, *volume_max;
-    float *re, *im; /* scratch of one slice */
+    float *re, *im;                           /* scratch: one slice */
+    float *blurred_re, *blurred_im, *wrapped; /* one row of it, and one with what is around its ends */
     void *memory;
 };
 
@@ -48,8 +53,8 @@ static void slot_destroy(void *source, void *slot)
 static enum sco_status slot_create(void *source, void **slot, size_t *bytes)
 {
     const struct slices *slices = source;
-    const size_t batch = slices->made.batch, pixels = slices->side * slices->side;
-    const size_t size = (2 * batch * pixels + 2 * pixels + 3 * batch) * sizeof(float);
+    const size_t batch = slices->made.batch, side = slices->side, pixels = side * side;
+    const size_t size = (2 * batch * pixels + 3 * batch + 2 * pixels + 3 * side + 2 * REACH) * sizeof(float);
     struct images *images = calloc(1, sizeof *images);
     if (images != NULL)
         images->memory = sco_alloc(size);
@@ -64,7 +69,10 @@ static enum sco_status slot_create(void *source, void **slot, size_t *bytes)
     images->im = at, at += pixels;
     images->mean = at, at += batch;
     images->deviation = at, at += batch;
-    images->volume_max = at;
+    images->volume_max = at, at += batch;
+    images->blurred_re = at, at += side;
+    images->blurred_im = at, at += side;
+    images->wrapped = at;
     *slot = images;
     *bytes += size;
     return SCO_OK;
@@ -143,32 +151,34 @@ static void turn(struct images *images, const float *magnitude, size_t side, uin
         }
 }
 
-/* Twice a running mean over window columns, around the row's ends. */
-static float blurred(const float *row, size_t side, size_t column, size_t window)
+/* Twice a running mean of a row, around its ends. */
+static void blur(float *blurred, float *wrapped, const float *row, size_t side)
 {
-    float sum = 0.0f;
-    const size_t reach = window - 1;
-    for (size_t k = 0; k <= 2 * reach; k++) {
-        const size_t weight = k <= reach ? k + 1 : 2 * reach + 1 - k;
-        sum += (float)weight * row[(column + side + k - reach) % side];
+    for (size_t j = 0; j < side + 2 * REACH; j++)
+        wrapped[j] = row[(j + side - REACH) % side];
+    for (size_t j = 0; j < side; j++)
+        blurred[j] = 0.0f;
+    for (size_t k = 0; k <= 2 * REACH; k++) {
+        const float weight = (float)(k <= REACH ? k + 1 : 2 * REACH + 1 - k) / (WINDOW * WINDOW);
+        for (size_t j = 0; j < side; j++)
+            blurred[j] += weight * wrapped[j + k];
     }
-    return sum / (float)(window * window);
 }
 
 static void undersample(float *x, const struct images *images, size_t side, uint64_t start)
 {
     /* Powers of i. */
     static const float phase_re[FOLDS] = {1, 0, -1, 0}, phase_im[FOLDS] = {0, 1, 0, -1};
-    /* 8 % of the columns in the middle resolve a twelfth of one's width. */
-    const size_t window = side / 50 + 2;
     for (size_t i = 0; i < side; i++) {
         const float *re = images->re + side * i, *im = images->im + side * i;
+        blur(images->blurred_re, images->wrapped, re, side);
+        blur(images->blurred_im, images->wrapped, im, side);
         for (size_t j = 0; j < side; j++) {
-            float sum_re = 0.75f * blurred(re, side, j, window), sum_im = 0.75f * blurred(im, side, j, window);
+            float sum_re = 0.75f * images->blurred_re[j], sum_im = 0.75f * images->blurred_im[j];
             for (size_t fold = 0; fold < FOLDS; fold++) {
-                const size_t at = (j + fold * side / FOLDS) % side, turn_by = (fold * start) % FOLDS;
-                sum_re += 0.25f * (phase_re[turn_by] * re[at] - phase_im[turn_by] * im[at]);
-                sum_im += 0.25f * (phase_re[turn_by] * im[at] + phase_im[turn_by] * re[at]);
+                const size_t at = (j + fold * side / FOLDS) % side, turns = (fold * start) % FOLDS;
+                sum_re += 0.25f * (phase_re[turns] * re[at] - phase_im[turns] * im[at]);
+                sum_im += 0.25f * (phase_re[turns] * im[at] + phase_im[turns] * re[at]);
             }
             x[side * i + j] = sqrtf(sum_re * sum_re + sum_im * sum_im);
         }

@@ -231,8 +231,6 @@ static enum sco_status check(const struct sco_model_config *config)
 {
     if ((unsigned)config->workload >= SCO_WORKLOADS)
         return sco_fail(SCO_INVALID, "workload %d does not exist", (int)config->workload);
-    if (types[config->workload] == NULL)
-        return sco_fail(SCO_UNSUPPORTED, "no model of %s yet", sco_workload_name(config->workload));
     if (config->batch == 0)
         return sco_fail(SCO_INVALID, "batch is 0; a model is planned for at least one sample");
     if (!(config->width >= 0.0) || config->width > 64.0)
@@ -243,7 +241,7 @@ static enum sco_status check(const struct sco_model_config *config)
     return SCO_OK;
 }
 
-static enum sco_status plan_model(struct sco_model **out, struct sco_ctx *ctx, const struct sco_model_config *config)
+enum sco_status sco_model_draft(struct sco_model **out, struct sco_ctx *ctx, const struct sco_model_config *config)
 {
     *out = NULL;
     enum sco_status status = check(config);
@@ -275,7 +273,7 @@ enum sco_status sco_model_plan_of(struct sco_ctx *ctx, const struct sco_model_co
                                   struct sco_model_plan *plan)
 {
     struct sco_model *model;
-    const enum sco_status status = plan_model(&model, ctx, config);
+    const enum sco_status status = sco_model_draft(&model, ctx, config);
     if (status != SCO_OK)
         return status;
     *plan = model->plan;
@@ -332,7 +330,7 @@ static enum sco_status place_regions(struct sco_model *model)
 
 enum sco_status sco_model_create(struct sco_model **model, struct sco_ctx *ctx, const struct sco_model_config *config)
 {
-    enum sco_status status = plan_model(model, ctx, config);
+    enum sco_status status = sco_model_draft(model, ctx, config);
     if (status != SCO_OK)
         return status;
     const size_t available = sco_memory_available();

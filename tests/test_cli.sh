@@ -43,7 +43,7 @@ without() { ! grep -q "$2" "$1"; }
 # --- Help and version ---
 run 0 --version; says out "stepcost 0."; says out "commit"
 run 0 --help; says out "Exit status"; says out "cost"; says out "bench"; says out "info"; says out "Examples"
-for verb in info cost bench report completions; do
+for verb in info cost bench report data completions; do
     run 0 $verb --help
     says out "Example"
     says out "Exit status"
@@ -163,6 +163,27 @@ ok "serve ends well" test $? -eq 0
 ok "serve answers each request up to quit" test "$(wc -l <"$work/out")" -eq 8
 ok "serve refuses five" test "$(grep -c '"ok":false' "$work/out")" -eq 5
 ok "serve times steps" grep -q '"ok":true,"times_ns":\[[0-9]' "$work/out"
+
+# --- data ---
+for workload in resnet50 ogbg dlrm unet; do
+    run 0 data info synthetic --workload $workload --batch 3 --side 32 --split validation
+    says out "SYNTHETIC"; says out "$workload"; says out "validation"; says out "Batch 0"; says out "memory"
+done
+run 0 data info synthetic -w dlrm -n 10 -b 4 --split test --position 2; says out "Batch 2, 2 samples"
+run 0 data info synthetic -w dlrm -n 10 -b 4 --split test --position 3; says out "ends before batch 3"
+run 0 data info synthetic -w ogbg -b 64; says out "1664 nodes"; says out "% missing"; says out "128"
+run 0 data verify synthetic -w unet; says out "nothing to verify"
+run 2 data; says err "a task is needed"
+run 2 data inspect x -w dlrm; says err "inspect"
+run 2 data verify; says err "a folder of data is needed"
+run 2 data verify x; says err "--workload is needed"
+run 2 data verify x -w mnist; says err "mnist"; says err "ogbg"
+run 2 data verify x y -w dlrm; says err "unexpected argument"
+run 2 data info synthetic -w unet --split half; says err "validation"
+run 2 data info synthetic -w unet --on-bad-sample mend; says err "stop, skip"
+run 2 data info synthetic -w unet --batch 0; says err "--batch=0"
+run 2 data info synthetic -w unet --side 3; says err "side is 3"
+run 2 data info synthetic -w dlrm --position 18446744073709551615; says err "too large"
 
 # --- completions ---
 for shell in bash zsh fish; do

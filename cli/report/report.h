@@ -22,6 +22,9 @@ json_t *cli_report_cost(struct sco_ctx *ctx, const struct sco_environment *envir
 json_t *cli_report_bench(struct sco_ctx *ctx, const struct sco_environment *environment,
                          const struct sco_bench_report *report);
 
+/* A statistic (docs/json.md), every time multiplied by factor. */
+json_t *cli_report_stats(const struct sco_stats *stats, double factor);
+
 json_t *cli_report_ops(struct sco_ctx *ctx, const struct sco_environment *environment,
                        const struct sco_op_report *report);
 

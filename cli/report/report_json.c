@@ -87,7 +87,7 @@ static json_t *interval(double low, double high)
 }
 
 /* No values become null. */
-static json_t *report_stats(const struct sco_stats *stats, double factor)
+json_t *cli_report_stats(const struct sco_stats *stats, double factor)
 {
     if (stats->count == 0)
         return json_null();
@@ -128,14 +128,14 @@ static json_t *report_cost_row(const struct sco_cost_row *row, size_t threads)
 {
     json_t *phases = json_object();
     for (size_t i = 0; i < row->phase_count; i++)
-        json_object_set_new(phases, row->phases[i].name, report_stats(&row->phases[i].ns_per_param, 1.0));
+        json_object_set_new(phases, row->phases[i].name, cli_report_stats(&row->phases[i].ns_per_param, 1.0));
     const double params = (double)row->params;
-    json_t *object = json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:o, s:o}", "workload", row->workload,
-                               "optimizer", sco_optim_name(row->kind), "threads", (json_int_t)threads, "weights",
-                               optional_string(row->weights), "tensors", (json_int_t)row->tensors, "params",
-                               (json_int_t)row->params, "full_params", (json_int_t)row->full_params, "shortened",
-                               row->params != row->full_params, "ns_per_param", report_stats(&row->ns_per_param, 1.0),
-                               "ms_per_step", report_stats(&row->ns_per_param, params * 1e-6));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:o, s:o}", "workload", row->workload, "optimizer",
+        sco_optim_name(row->kind), "threads", (json_int_t)threads, "weights", optional_string(row->weights), "tensors",
+        (json_int_t)row->tensors, "params", (json_int_t)row->params, "full_params", (json_int_t)row->full_params,
+        "shortened", row->params != row->full_params, "ns_per_param", cli_report_stats(&row->ns_per_param, 1.0),
+        "ms_per_step", cli_report_stats(&row->ns_per_param, params * 1e-6));
     const int has_ratio = row->ratio_to_adam.count != 0;
     json_object_set_new(object, "ratio_to_adam", has_ratio ? json_real(row->ratio_to_adam.median) : json_null());
     json_object_set_new(object, "ratio_to_adam_ci95",
@@ -164,7 +164,7 @@ static json_t *report_roofs(const struct sco_roof *roofs, size_t count, size_t t
             array, json_pack("{s:o, s:s, s:I, s:I, s:f, s:o, s:f}", "workload", optional_string(roofs[i].workload),
                              "pattern", sco_roof_name(roofs[i].pattern), "threads", (json_int_t)threads, "elements",
                              (json_int_t)roofs[i].elements, "bytes_per_element", sco_roof_bytes(roofs[i].pattern),
-                             "ns_per_element", report_stats(&roofs[i].ns_per_element, 1.0), "gbs", roofs[i].gbs));
+                             "ns_per_element", cli_report_stats(&roofs[i].ns_per_element, 1.0), "gbs", roofs[i].gbs));
     return array;
 }
 
@@ -207,7 +207,7 @@ static json_t *report_bench_row(const struct sco_bench_row *row, size_t threads)
                      "s:s, s:o}",
                      "case", row->name, "row", row->row, "size", row->size.name, "size_bytes",
                      (json_int_t)row->size.bytes, "dims", dims, "threads", (json_int_t)threads, "items", row->items,
-                     "bytes", row->bytes, "flops", row->flops, "ns_per_item", report_stats(&row->ns_per_item, 1.0),
+                     "bytes", row->bytes, "flops", row->flops, "ns_per_item", cli_report_stats(&row->ns_per_item, 1.0),
                      "cycles_per_item", row->cycles_per_item, "gbs", row->gbs, "gflops", row->gflops, "roof", "pattern",
                      sco_roof_name(row->pattern), "gbs", row->roof_gbs, "gflops", row->roof_gflops, "roof_fraction",
                      row->roof_fraction, "limit", limit_name(row->compute_bound), "stop", stop_name(row->stop),
@@ -231,9 +231,9 @@ static json_t *report_op_row(const struct sco_op_row *row, size_t threads)
                      "s:o}",
                      "operator", row->op, "case", row->name, "variant", row->variant, "ran", row->note, "threads",
                      (json_int_t)threads, "items", row->items, "item", row->item, "bytes", row->bytes, "flops",
-                     row->flops, "ms_per_step", report_stats(&row->ns, 1e-6), "ns_per_item",
-                     report_stats(&row->ns, 1.0 / row->items), "gbs", row->gbs, "gflops", row->gflops, "roof", "gbs",
-                     row->roof_gbs, "gflops", row->roof_gflops, "roof_fraction", row->roof_fraction, "limit",
+                     row->flops, "ms_per_step", cli_report_stats(&row->ns, 1e-6), "ns_per_item",
+                     cli_report_stats(&row->ns, 1.0 / row->items), "gbs", row->gbs, "gflops", row->gflops, "roof",
+                     "gbs", row->roof_gbs, "gflops", row->roof_gflops, "roof_fraction", row->roof_fraction, "limit",
                      row->limit, "stop", stop_name(row->stop), "samples",
                      report_samples(row->samples, row->sample_count));
 }

@@ -55,6 +55,11 @@ SCO_API enum sco_status sco_model_plan_of(struct sco_ctx *ctx, const struct sco_
 
 struct sco_model;
 
+/* A model without memory: configuration, plan and tensors can be asked for, and it can be destroyed. Errors as
+ * sco_model_plan_of. */
+SCO_API enum sco_status sco_model_draft(struct sco_model **model, struct sco_ctx *ctx,
+                                        const struct sco_model_config *config);
+
 /* Plans every layer, then allocates everything at once. config is copied; ctx must outlive the model.
  *
  * Memory    plan.total_bytes, and bookkeeping. Steps allocate nothing.
