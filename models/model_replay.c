@@ -23,7 +23,7 @@ enum { FILE_LIMIT = 4 << 20, MAX_ENTRIES = 4096, MAX_TEXT = 256 };
 static const struct bounds {
     double loss, output, gradient, kinked;
 } bounds[SCO_WORKLOADS] = {
-    [SCO_RESNET50] = {3e-5, 3e-4, 1e-3, 8e-2},
+    [SCO_RESNET50] = {3e-5, 3e-4, 1e-4, 8e-2},
     [SCO_OGBG] = {1e-6, 1e-5, 2e-5, 1e-4},
     [SCO_DLRM] = {1e-6, 1e-5, 2e-5, 1e-4},
     [SCO_UNET] = {1e-6, 2e-5, 1e-4, 5e-2},
