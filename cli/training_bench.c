@@ -11,6 +11,12 @@
 enum { ITERATION_PARTS = SCO_PART_OPTIMIZER + 1, SERIES = ITERATION_PARTS + 2 };
 enum series { SERIES_ITERATION = ITERATION_PARTS, SERIES_UPDATE /* backward and optimizer together */ };
 
+/* An event as the run had it; the run is closed when it is printed. */
+struct event {
+    char name[48], reason[256];
+    bool absent;
+};
+
 struct bench {
     struct sco_stats ms[SERIES];
     double samples_per_second; /* of all timed steps */
@@ -18,6 +24,7 @@ struct bench {
     double optimizer_share; /* of the time of all timed steps */
     struct sco_train_plan plan;
     struct sco_run_counters counters;
+    struct event events[SCO_RUN_COUNTERS];
     double loss;
 };
 
@@ -89,6 +96,13 @@ static int measure(const struct training *training, int fused, struct bench *ben
     if (status == SCO_OK) {
         bench->plan = *sco_run_get_plan(run);
         bench->counters = *sco_run_get_counters(run);
+        for (size_t i = 0; i < bench->counters.count; i++) {
+            const struct sco_counter *counter = &bench->counters.event[i];
+            struct event *event = &bench->events[i];
+            snprintf(event->name, sizeof event->name, "%s", counter->name);
+            snprintf(event->reason, sizeof event->reason, "%s", counter->reason);
+            event->absent = counter->source == SCO_COUNTER_ABSENT;
+        }
     }
     sco_run_close(run);
     free(memory);
@@ -108,15 +122,15 @@ static const char *series_name(size_t series)
 
 static void print_counters(const struct bench *bench)
 {
-    const struct sco_run_counters *counters = &bench->counters;
-    for (size_t i = 0; i < counters->count; i++) {
-        if (counters->event[i].source == SCO_COUNTER_ABSENT) {
-            printf("  %-22s not counted: %s\n", counters->event[i].name, counters->event[i].reason);
+    for (size_t i = 0; i < bench->counters.count; i++) {
+        const struct event *event = &bench->events[i];
+        if (event->absent) {
+            printf("  %-22s not counted: %s\n", event->name, event->reason);
             continue;
         }
-        printf("  %-22s", counters->event[i].name);
+        printf("  %-22s", event->name);
         for (size_t part = 0; part < ITERATION_PARTS; part++)
-            printf(" %s %.3g", sco_part_name((enum sco_part)part), (double)counters->total[part][i]);
+            printf(" %s %.3g", sco_part_name((enum sco_part)part), (double)bench->counters.total[part][i]);
         putchar('\n');
     }
 }
@@ -164,8 +178,8 @@ static json_t *report_bench(const struct bench *bench)
             json_object_set_new(counts, sco_part_name((enum sco_part)part),
                                 total == SCO_COUNT_ABSENT ? json_null() : json_integer(total));
         }
-        json_object_set_new(counts, "reason", json_string(bench->counters.event[i].reason));
-        json_object_set_new(counters, bench->counters.event[i].name, counts);
+        json_object_set_new(counts, "reason", json_string(bench->events[i].reason));
+        json_object_set_new(counters, bench->events[i].name, counts);
     }
     return json_pack("{s:o, s:f, s:f, s:f, s:I, s:I, s:o}", "ms", parts, "samples_per_second",
                      bench->samples_per_second, "best_samples_per_second", bench->best_samples_per_second,

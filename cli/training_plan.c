@@ -100,13 +100,14 @@ static void print_time(const struct training *training, const struct sco_train_p
         printf("  forward, backward    %10.3f ms  %.3f GFLOP at %.0f GFLOP/s multiply-add peak\n",
                gflop / prediction->peak_gflops * 1e3, gflop, prediction->peak_gflops);
     else
-        printf("  forward, backward           unknown  %.3f GFLOP; the peak of scalar code is not measured\n", gflop);
+        printf("  forward, backward           unknown  %.3f GFLOP\n", gflop);
     if (prediction->ms > 0.0)
         printf("  optimizer            %10.3f ms  as stepcost cost measures it\n", prediction->ms);
     else
         printf("  optimizer                   unknown  %s\n", prediction->why);
-    printf("  step, at least       %10.3f ms\n", ms);
-    if (training->config.steps != 0)
+    if (ms > 0.0)
+        printf("  step, at least       %10.3f ms\n", ms);
+    if (ms > 0.0 && training->config.steps != 0)
         printf("  %" PRIu64 " steps, at least %.0f s, without evaluation\n", training->config.steps,
                ms * 1e-3 * (double)training->config.steps);
 }

@@ -291,8 +291,8 @@ static const struct {
     const char *needs;
 } formats[SCO_WORKLOADS] = {
     [SCO_RESNET50] = {ILSVRC, &sco_synthetic_images, "libjpeg"},
-    [SCO_OGBG] = {NULL, &sco_synthetic_molecules, "zlib"},
-    [SCO_DLRM] = {NULL, &sco_synthetic_clicks, "zlib"},
+    [SCO_OGBG] = {&sco_ogb_source, &sco_synthetic_molecules, "zlib"},
+    [SCO_DLRM] = {&sco_criteo_source, &sco_synthetic_clicks, "zlib"},
     [SCO_UNET] = {FASTMRI, &sco_synthetic_slices, "HDF5 and FFTW"},
 };
 

@@ -158,13 +158,15 @@ static bool is_float(hid_t type)
 
 static bool is_complex(hid_t type)
 {
-    if (H5Tget_class(type) != H5T_COMPOUND || H5Tget_nmembers(type) != 2)
+    if (H5Tget_class(type) != H5T_COMPOUND || H5Tget_nmembers(type) != 2 || H5Tget_size(type) != 2 * sizeof(float))
         return false;
     bool right = true;
     for (unsigned i = 0; i < 2; i++) {
         const hid_t member = H5Tget_member_type(type, i);
         char *name = H5Tget_member_name(type, i);
-        right = right && is_float(member) && name != NULL && strcmp(name, i == 0 ? "r" : "i") == 0;
+        /* A damaged header may place a member outside the value, and HDF5 follows it there. */
+        right = right && is_float(member) && H5Tget_member_offset(type, i) == i * sizeof(float) && name != NULL &&
+                strcmp(name, i == 0 ? "r" : "i") == 0;
         H5free_memory(name);
         H5Tclose(member);
     }

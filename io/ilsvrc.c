@@ -294,8 +294,8 @@ static enum sco_status replace(const struct ilsvrc *s, struct slot *slot, uint64
                             : status;
 }
 
-/* What takes the place of a bad image comes from behind the batch, so that no image is twice in it; batches behind it are as
- * if nothing had been skipped, or else they could not be made without making all before. */
+/* What takes the place of a bad image comes from behind the batch, so that no image is twice in it; batches behind it
+ * are as if nothing had been skipped, or else they could not be made without making all before. */
 static enum sco_status fill(void *source, uint64_t position, void *slot, struct sco_skips *skips,
                             struct sco_batch *batch)
 {

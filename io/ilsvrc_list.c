@@ -297,7 +297,7 @@ static bool is_flat(const struct sco_ilsvrc_list *list)
     return list->fd >= 0 && list->group_count == 1 && list->text[list->groups[0].name] == '\0';
 }
 
-/* Numbers the groups by classes; without, by their own order. Names that are numbers, all of them, number themselves. */
+/* Numbers the groups by classes; without, by their own order. Names that are all numbers number themselves. */
 static enum sco_status label_groups(struct sco_ilsvrc_list *list, const struct sco_ilsvrc_list *classes,
                                     struct sco_ilsvrc_report *report)
 {

@@ -11,14 +11,15 @@
 
 /* Under a dataset's folder lie
  *   train/SYNSET/NAME.JPEG      or ILSVRC2012_img_train.tar, which holds SYNSET.tar, each with NAME.JPEG;
- *   val/SYNSET/NAME.JPEG        or ILSVRC2012_img_val.tar of NAME.JPEG, beside it ILSVRC2012_val_labels.txt: a line for each
- *                               image in the order of names, its synset or its class;
+ *   val/SYNSET/NAME.JPEG        or ILSVRC2012_img_val.tar of NAME.JPEG, beside it ILSVRC2012_val_labels.txt: a line for
+ *                               each image in the order of names, its synset or its class;
  *   test/SYNSET/NAME.JPEG       or, as in ImageNet-v2, test/CLASS/NAME.jpeg.
- * Instead of the folder, a tar file names itself for the split that it holds; everything else lies beside it. Extensions are
- * .JPEG or .JPG in any case; other files are passed over.
+ * Instead of the folder, a tar file names itself for the split that it holds; everything else lies beside it.
+ * Extensions are .JPEG or .JPG in any case; other files are passed over.
  *
- * A class is the rank of its synset, in the order of bytes, among those of train and of the folder val: a part of ImageNet
- * whose splits differ keeps one numbering, and the whole has that of train. Verification reports what train lacks.
+ * A class is the rank of its synset, in the order of bytes, among those of train and of the folder val: a part of
+ * ImageNet whose splits differ keeps one numbering, and the whole has that of train. Verification reports what train
+ * lacks.
  *
  * Order: train and test take the first image of every class, then the second, so that any number of first ones has all
  * classes alike; val is in the order of file names. Both are the same for folders and tar files. */
@@ -69,7 +70,7 @@ enum sco_status sco_ilsvrc_has(const char *path, enum sco_split split, bool *her
 
 size_t sco_ilsvrc_list_bytes(const struct sco_ilsvrc_list *list);
 
-/* Where an image is, for messages and for opening: PATH/GROUP/NAME; of a tar file PATH: GROUP.tar: NAME. Cut to bytes. */
+/* Where an image is, for messages and for opening: PATH/GROUP/NAME; of a tar file PATH: GROUP.tar: NAME. */
 void sco_ilsvrc_list_where(const struct sco_ilsvrc_list *list, const struct sco_ilsvrc_image *image, char *text,
                            size_t bytes);
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The part of a file that libarchive sees. A block holds one header and little of the data behind it, which is skipped. */
+/* The part of a file that libarchive sees. A block holds one header and little of the data, which is skipped. */
 struct window {
     int fd;
     uint64_t at, to;
@@ -64,7 +64,8 @@ enum sco_status sco_tar_walk(int fd, const char *path, uint64_t from, uint64_t t
             got = archive_read_next_header(archive, &entry);
         if (got == ARCHIVE_EOF)
             break;
-        const uint64_t header = from + (uint64_t)archive_read_header_position(archive);
+        const la_int64_t position = archive_read_header_position(archive); /* negative before the first */
+        const uint64_t header = from + (position > 0 ? (uint64_t)position : 0);
         if (got != ARCHIVE_OK) {
             const char *text = archive_error_string(archive);
             status = sco_fail(SCO_FORMAT, "%s: byte %ju: %s; fetch the tar file again", path, (uintmax_t)header,

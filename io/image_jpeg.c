@@ -21,6 +21,7 @@ struct sco_jpeg {
     jmp_buf failed;
     enum sco_status status;
     size_t size;
+    bool in_lines; /* the header is behind */
     struct sco_crop crop;
     size_t next;         /* row of the crop */
     unsigned char *rows; /* [ROWS][ROW_BYTES]: the last ones that were handed out */
@@ -46,7 +47,7 @@ static _Noreturn void give_up(j_common_ptr library, const char *advice)
     if (library->err->msg_code == JERR_OUT_OF_MEMORY)
         leave(library, sco_fail(SCO_NOMEM, "byte %zu: no memory to decode %u x %u pixels", at, cinfo->image_width,
                                 cinfo->image_height));
-    if (cinfo->output_scanline > 0)
+    if (jpeg->in_lines)
         leave(library, sco_fail(SCO_FORMAT, "byte %zu, scan line %u of %u: %s; %s", at, cinfo->output_scanline,
                                 cinfo->output_height, text, advice));
     leave(library, sco_fail(SCO_FORMAT, "byte %zu: %s; %s", at, text, advice));
@@ -57,7 +58,7 @@ static _Noreturn void on_error(j_common_ptr library)
     give_up(library, "not a JPEG that can be decoded");
 }
 
-/* libjpeg paints gray over what is missing and goes on with a warning: such an image is not the one that was published. */
+/* libjpeg paints gray over what is missing and goes on with a warning: that is not the image that was published. */
 static void on_message(j_common_ptr library, int level)
 {
     const int code = library->err->msg_code;
@@ -151,6 +152,7 @@ enum sco_status sco_jpeg_start(struct sco_jpeg *jpeg, const unsigned char *bytes
                         name == NULL ? "something else" : name);
     }
     jpeg->size = size;
+    jpeg->in_lines = false;
     if (setjmp(jpeg->failed) != 0)
         return after_failure(jpeg);
     jpeg_mem_src(cinfo, bytes, size);
@@ -211,6 +213,7 @@ enum sco_status sco_jpeg_crop(struct sco_jpeg *jpeg, const struct sco_crop *crop
     jpeg->crop = *crop;
     jpeg->next = 0;
     jpeg_start_decompress(&jpeg->library);
+    jpeg->in_lines = true;
     skip_lines(jpeg, crop->top);
     return SCO_OK;
 }
@@ -230,7 +233,11 @@ enum sco_status sco_jpeg_finish(struct sco_jpeg *jpeg)
 {
     if (setjmp(jpeg->failed) != 0)
         return after_failure(jpeg);
-    skip_lines(jpeg, jpeg->library.output_height - jpeg->library.output_scanline);
+    const size_t left = jpeg->library.output_height - jpeg->library.output_scanline;
+    if (left > 0) { /* libjpeg-turbo does not look at lines that are skipped up to the last */
+        skip_lines(jpeg, left - 1);
+        read_line(jpeg, row_of(jpeg));
+    }
     jpeg_finish_decompress(&jpeg->library);
     return SCO_OK;
 }

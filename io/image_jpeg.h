@@ -8,10 +8,10 @@
 #include "io/image_resize.h"
 #include "stepcost/status.h"
 
-/* A decoder and its memory, used again for image after image. Grayscale becomes three channels, CMYK and YCCK (inverted where
- * Adobe's marker says so) become RGB. Bits are those of libjpeg's exact integer transform and smooth upsampling, whatever the
- * crop. Messages begin with the byte in the file, and the scan line where one was being decoded: the caller puts the name in
- * front. After an error the decoder is ready for the next image. */
+/* A decoder and its memory, used again for image after image. Grayscale becomes three channels, CMYK and YCCK (inverted
+ * where Adobe's marker says so) become RGB. Bits are those of libjpeg's exact integer transform and smooth upsampling,
+ * whatever the crop. Messages begin with the byte in the file, and the scan line where one was being decoded: the
+ * caller puts the name in front. After an error the decoder is ready for the next image. */
 struct sco_jpeg;
 
 enum { SCO_JPEG_SIDE = 65500, SCO_JPEG_PIXELS = 100000000, SCO_JPEG_SCANS = 500 };
@@ -28,8 +28,8 @@ enum sco_status sco_jpeg_start(struct sco_jpeg *jpeg, const unsigned char *bytes
 /* The next row will be the first of crop, which lies within the image. */
 enum sco_status sco_jpeg_crop(struct sco_jpeg *jpeg, const struct sco_crop *crop);
 
-/* The next row of the crop: W pixels of 3 bytes, readable up to a multiple of SCO_RESIZE_BLOCK; valid until the fourth call
- * after this one.
+/* The next row of the crop: W pixels of 3 bytes, readable up to a multiple of SCO_RESIZE_BLOCK; valid until the fourth
+ * call after this one.
  * Errors    SCO_FORMAT: cut short, or damaged in any way that libjpeg notices, even where it would go on. */
 enum sco_status sco_jpeg_row(struct sco_jpeg *jpeg, const unsigned char **row);
 

@@ -96,8 +96,8 @@ void sco_resize_column(const unsigned char *const row[4], const float weight[4],
     const unsigned char *restrict a = row[0], *restrict b = row[1], *restrict c = row[2], *restrict d = row[3];
     const float wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
     for (size_t i = 0; i < n; i += SCO_RESIZE_BLOCK)
-        for (size_t j = i; j < i + SCO_RESIZE_BLOCK; j++) /* a constant count is what compilers vectorise at -O2 */
-            out[j] = (float)a[j] * wa + (float)b[j] * wb + (float)c[j] * wc + (float)d[j] * wd;
+        for (size_t j = 0; j < SCO_RESIZE_BLOCK; j++) /* a constant count from 0: compilers vectorise it at -O2 */
+            out[i + j] = (float)a[i + j] * wa + (float)b[i + j] * wb + (float)c[i + j] * wc + (float)d[i + j] * wd;
 }
 
 void sco_resize_row(const float *restrict column, const struct sco_tap *restrict taps, size_t side, bool mirror,

@@ -651,9 +651,9 @@ static void write_graph(const struct ogb *ogb, size_t k, struct sco_molecule_roo
 {
     const size_t first_node = ogb->node_at[k], nodes = ogb->node_at[k + 1] - first_node;
     const size_t first_bond = ogb->bond_at[k], bonds = ogb->bond_at[k + 1] - first_bond;
-    const uint8_t *node = (const uint8_t *)ogb->node.at + SCO_ATOM_FEATURES * first_node;
-    const uint8_t *bond = (const uint8_t *)ogb->bond.at + SCO_BOND_FEATURES * first_bond;
-    const uint16_t *ends = (const uint16_t *)ogb->ends.at + 2 * first_bond;
+    const uint8_t *node = nodes > 0 ? (const uint8_t *)ogb->node.at + SCO_ATOM_FEATURES * first_node : NULL;
+    const uint8_t *bond = bonds > 0 ? (const uint8_t *)ogb->bond.at + SCO_BOND_FEATURES * first_bond : NULL;
+    const uint16_t *ends = bonds > 0 ? (const uint16_t *)ogb->ends.at + 2 * first_bond : NULL;
     const int8_t *label = (const int8_t *)ogb->label.at + ogb->tasks * k;
     for (size_t i = 0; i < SCO_ATOM_FEATURES * nodes; i++)
         room.node[i] = node[i];

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The graph network of AlgoPerf's ogbg workload: two embeddings, steps of message passing, a decoder of the globals. */
+ * The graph network of AlgoPerf's ogbg workload: two embeddings, steps of message passing, a decoder of the globals.
+ *
+ * Embeddings are linear and so is what the first step does with them, up to its normalisation: with features f and a 1 behind
+ * them, an embedding A (its kernel, below it its bias) and a block P of rows of a kernel, (f A) P = f (A P). A P has as many
+ * rows as there are features, so the first step costs little beside the others, and embedded features are never made.
+ * Backward, dP = A^T d(A P) and dA = d(A P) P^T. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +21,22 @@
 enum { NODE_FEATURES = 9, EDGE_FEATURES = 3, MLPS = 3, MOST_STEPS = 64 };
 enum { EDGE, NODE, GLOBAL }; /* order of the MLPs of a step */
 
+/* An embedding as one matrix. */
+struct embedding {
+    size_t rows;         /* of the matrix: features, and the bias */
+    size_t kernel, bias; /* parameters */
+    size_t input;        /* activation: nodes or edges x rows */
+    size_t matrix;       /* workspace: rows x hidden */
+};
+
+/* A block of rows of a kernel of the first step that meets an embedding. */
+enum { FOLDS = 4 };
+struct fold {
+    size_t mlp, row, folded_row; /* where it begins in the MLP's kernel, and its product in the folded kernel */
+    struct embedding *of;
+    size_t gradient; /* workspace: its part of the gradient of the embedding */
+};
+
 struct dense {
     struct sco_dense dense;
     size_t kernel, bias; /* parameters */
@@ -25,9 +46,8 @@ struct mlp {
     size_t kernel, bias, scale, shift; /* parameters */
 };
 
-/* Features of edges, nodes and globals; those of an embedding have no globals. */
 struct features {
-    size_t edges, nodes, globals; /* regions */
+    size_t edges, nodes, globals; /* activations */
 };
 
 struct step {
@@ -41,9 +61,11 @@ struct step {
 struct gnn {
     size_t hidden, steps, tasks;
     struct sco_graph *graph;
-    struct dense embed_nodes, embed_edges, decoder;
-    struct features embedded;
+    struct embedding nodes, edges;
+    struct fold fold[FOLDS];
+    size_t folded[NODE + 1], d_folded[NODE + 1]; /* workspaces: kernels of the first step, and their gradients */
     struct step *step;
+    struct dense decoder;
     size_t logits, d_logits, d_globals; /* regions */
     size_t packed, bias_workspace, loss_workspace;
 };
@@ -69,6 +91,35 @@ static void declare_dense(struct sco_model *model, struct dense *layer, size_t n
     layer->bias = sco_model_param(model, SCO_INIT_CONSTANT, 0.0, 1, &out, "Dense_%zu/bias", number);
 }
 
+static void declare_embedding(struct sco_model *model, struct embedding *embedding, size_t number, size_t features,
+                              size_t inputs, size_t hidden)
+{
+    struct dense dense;
+    sco_model_group(model, 0);
+    declare_dense(model, &dense, number, features, hidden);
+    *embedding = (struct embedding){features + 1, dense.kernel, dense.bias,
+                                    sco_model_activation(model, matrix_bytes(inputs, features + 1)),
+                                    sco_model_workspace(model, matrix_bytes(features + 1, hidden))};
+}
+
+/* The kernel of edges begins with blocks for the edge, its sender and its receiver, that of nodes with one for the node. */
+static void declare_folds(struct sco_model *model, struct gnn *gnn)
+{
+    const size_t H = gnn->hidden, e = gnn->edges.rows, n = gnn->nodes.rows;
+    const size_t folded_rows[] = {[EDGE] = e + 2 * n, [NODE] = n + 2 * H};
+    const struct fold folds[FOLDS] = {{EDGE, 0, 0, &gnn->edges, 0},
+                                      {EDGE, H, e, &gnn->nodes, 0},
+                                      {EDGE, 2 * H, e + n, &gnn->nodes, 0},
+                                      {NODE, 0, 0, &gnn->nodes, 0}};
+    memcpy(gnn->fold, folds, sizeof folds);
+    for (size_t i = 0; i < FOLDS; i++)
+        gnn->fold[i].gradient = sco_model_workspace(model, matrix_bytes(gnn->fold[i].of->rows, H));
+    for (size_t i = 0; i <= NODE; i++) {
+        gnn->folded[i] = sco_model_workspace(model, matrix_bytes(folded_rows[i], H));
+        gnn->d_folded[i] = sco_model_workspace(model, matrix_bytes(folded_rows[i], H));
+    }
+}
+
 static void declare_mlp(struct sco_model *model, struct mlp *mlp, size_t number, size_t in, size_t hidden)
 {
     /* Flax counts layers of a kind: two embeddings come before the first of these. */
@@ -80,16 +131,6 @@ static void declare_mlp(struct sco_model *model, struct mlp *mlp, size_t number,
     mlp->shift = sco_model_param(model, SCO_INIT_CONSTANT, 0.0, 1, &hidden, "LayerNorm_%zu/bias", number);
 }
 
-static struct features declare_features(struct sco_model *model, size_t hidden, size_t graphs)
-{
-    const struct sco_model_config *c = &model->config;
-    struct features out = {sco_model_activation(model, matrix_bytes(c->max_edges, hidden)),
-                           sco_model_activation(model, matrix_bytes(c->max_nodes, hidden)), 0};
-    if (graphs > 0)
-        out.globals = sco_model_activation(model, matrix_bytes(graphs, hidden));
-    return out;
-}
-
 /* The globals of the first step are zeros, one column a task. They add nothing, so that the block of this step has none:
  * their rows of a kernel come last and get a gradient of zeros. */
 static void declare_step(struct sco_model *model, struct gnn *gnn, size_t s)
@@ -98,17 +139,21 @@ static void declare_step(struct sco_model *model, struct gnn *gnn, size_t s)
     const size_t H = gnn->hidden, globals = s == 0 ? gnn->tasks : H;
     struct step *step = &gnn->step[s];
     step->zero_inputs = s == 0 ? globals : 0;
-    step->shape = (struct sco_graph_block_shape){H, H, globals - step->zero_inputs, H, 1e-6f};
+    step->shape = (struct sco_graph_block_shape){s == 0 ? gnn->edges.rows : H, s == 0 ? gnn->nodes.rows : H,
+                                                 globals - step->zero_inputs, H, 1e-6f};
     sco_model_group(model, 0);
     declare_mlp(model, &step->mlp[EDGE], MLPS * s + EDGE, 3 * H + globals, H);
     declare_mlp(model, &step->mlp[NODE], MLPS * s + NODE, 3 * H + globals, H);
     declare_mlp(model, &step->mlp[GLOBAL], MLPS * s + GLOBAL, 2 * H + globals, H);
-    step->out = declare_features(model, H, c->batch);
+    step->out = (struct features){sco_model_activation(model, matrix_bytes(c->max_edges, H)),
+                                  sco_model_activation(model, matrix_bytes(c->max_nodes, H)),
+                                  sco_model_activation(model, matrix_bytes(c->batch, H))};
     sco_model_external(model, sco_graph_block_bytes(model->ctx, &step->shape, c->max_nodes, c->max_edges, c->batch));
-    const double globals_in = (double)step->shape.global_in;
-    model->plan.forward_flops += 2.0 * (double)H *
-                                 ((double)c->max_edges * (double)H + 5.0 * (double)c->max_nodes * (double)H +
-                                  (double)c->batch * (3.0 * globals_in + 2.0 * (double)H));
+    const double edge = (double)step->shape.edge_in, node = (double)step->shape.node_in;
+    const double global = (double)step->shape.global_in, h = (double)H;
+    model->plan.forward_flops += 2.0 * h *
+                                 ((double)c->max_edges * edge + (double)c->max_nodes * (3.0 * node + 2.0 * h) +
+                                  (double)c->batch * (3.0 * global + 2.0 * h));
 }
 
 static enum sco_status check_config(struct sco_model_config *c)
@@ -150,12 +195,9 @@ static enum sco_status plan(struct sco_model *model)
     const size_t H = gnn->hidden = sco_model_width(model, 256);
     gnn->steps = c->depth;
     gnn->tasks = c->classes;
-    sco_model_group(model, 0);
-    declare_dense(model, &gnn->embed_nodes, 0, NODE_FEATURES, H);
-    sco_model_group(model, 0);
-    declare_dense(model, &gnn->embed_edges, 1, EDGE_FEATURES, H);
-    gnn->embedded = declare_features(model, H, 0);
-    const double embedding = (double)H * (double)(c->max_nodes * NODE_FEATURES + c->max_edges * EDGE_FEATURES);
+    declare_embedding(model, &gnn->nodes, 0, NODE_FEATURES, c->max_nodes, H);
+    declare_embedding(model, &gnn->edges, 1, EDGE_FEATURES, c->max_edges, H);
+    declare_folds(model, gnn);
     for (size_t s = 0; s < gnn->steps; s++)
         declare_step(model, gnn, s);
     sco_model_group(model, 0);
@@ -163,17 +205,13 @@ static enum sco_status plan(struct sco_model *model)
     gnn->logits = sco_model_activation(model, matrix_bytes(c->batch, gnn->tasks));
     gnn->d_logits = sco_model_activation(model, matrix_bytes(c->batch, gnn->tasks));
     gnn->d_globals = sco_model_activation(model, matrix_bytes(c->batch, H));
-    gnn->packed = sco_model_workspace(
-        model, larger(sco_dense_packed_bytes(NODE_FEATURES, H), sco_dense_packed_bytes(H, gnn->tasks)));
-    gnn->bias_workspace = sco_model_workspace(model, larger(larger(sco_row_bias_workspace_bytes(c->max_nodes, H),
-                                                                   sco_row_bias_workspace_bytes(c->max_edges, H)),
-                                                            sco_row_bias_workspace_bytes(c->batch, gnn->tasks)));
+    gnn->packed =
+        sco_model_workspace(model, larger(sco_dense_packed_bytes(H, H), sco_dense_packed_bytes(H, gnn->tasks)));
+    gnn->bias_workspace = sco_model_workspace(model, sco_row_bias_workspace_bytes(c->batch, gnn->tasks));
     gnn->loss_workspace = sco_model_workspace(model, sco_loss_workspace_bytes(product(c->batch, gnn->tasks)));
     sco_model_external(model, sco_graph_bytes(c->max_nodes, c->max_edges, c->batch));
-    const double decoding = 2.0 * (double)c->batch * (double)H * (double)gnn->tasks;
-    /* The embeddings have no gradient of inputs; every other product has two gradients. */
-    model->plan.backward_flops = 2.0 * (model->plan.forward_flops + decoding) + 2.0 * embedding;
-    model->plan.forward_flops += decoding + 2.0 * embedding;
+    model->plan.forward_flops += 2.0 * (double)c->batch * (double)H * (double)gnn->tasks;
+    model->plan.backward_flops = 2.0 * model->plan.forward_flops;
     return model->status;
 }
 
@@ -181,9 +219,7 @@ static enum sco_status setup(struct sco_model *model)
 {
     const struct sco_model_config *c = &model->config;
     struct gnn *gnn = model->layers;
-    struct dense *const layers[] = {&gnn->embed_nodes, &gnn->embed_edges, &gnn->decoder};
-    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
-        layers[i]->dense.packed = sco_model_at(model, gnn->packed);
+    gnn->decoder.dense.packed = sco_model_at(model, gnn->packed);
     enum sco_status status = sco_graph_create(&gnn->graph, model->ctx, c->max_nodes, c->max_edges, c->batch);
     for (size_t s = 0; s < gnn->steps && status == SCO_OK; s++)
         status = sco_graph_block_create(&gnn->step[s].block, model->ctx, &gnn->step[s].shape, c->max_nodes,
@@ -270,10 +306,30 @@ static struct sco_graph_layer_gradient gradient_of(const struct sco_model *model
                                              sco_model_g(model, mlp->scale), sco_model_g(model, mlp->shift)};
 }
 
-static struct sco_graph_block_params params_of(const struct sco_model *model, const struct step *step)
+static struct sco_graph_block_params params_of(const struct sco_model *model, size_t s)
 {
-    return (struct sco_graph_block_params){layer_of(model, &step->mlp[EDGE]), layer_of(model, &step->mlp[NODE]),
-                                           layer_of(model, &step->mlp[GLOBAL])};
+    const struct gnn *gnn = model->layers;
+    const struct mlp *mlp = gnn->step[s].mlp;
+    struct sco_graph_block_params params = {layer_of(model, &mlp[EDGE]), layer_of(model, &mlp[NODE]),
+                                            layer_of(model, &mlp[GLOBAL])};
+    if (s == 0) {
+        params.edge.kernel = sco_model_at(model, gnn->folded[EDGE]);
+        params.node.kernel = sco_model_at(model, gnn->folded[NODE]);
+    }
+    return params;
+}
+
+static struct sco_graph_block_gradients gradients_of(const struct sco_model *model, size_t s)
+{
+    const struct gnn *gnn = model->layers;
+    const struct mlp *mlp = gnn->step[s].mlp;
+    struct sco_graph_block_gradients gradients = {gradient_of(model, &mlp[EDGE]), gradient_of(model, &mlp[NODE]),
+                                                  gradient_of(model, &mlp[GLOBAL])};
+    if (s == 0) {
+        gradients.edge.kernel = sco_model_at(model, gnn->d_folded[EDGE]);
+        gradients.node.kernel = sco_model_at(model, gnn->d_folded[NODE]);
+    }
+    return gradients;
 }
 
 static struct sco_graph_features_out outputs_of(const struct sco_model *model, const struct step *step)
@@ -286,8 +342,8 @@ static struct sco_graph_features inputs_of(const struct sco_model *model, size_t
 {
     const struct gnn *gnn = model->layers;
     if (s == 0)
-        return (struct sco_graph_features){sco_model_at(model, gnn->embedded.edges),
-                                           sco_model_at(model, gnn->embedded.nodes), NULL};
+        return (struct sco_graph_features){sco_model_at(model, gnn->edges.input), sco_model_at(model, gnn->nodes.input),
+                                           NULL};
     const struct sco_graph_features_out out = outputs_of(model, &gnn->step[s - 1]);
     return (struct sco_graph_features){out.edges, out.nodes, out.globals};
 }
@@ -303,7 +359,7 @@ static enum sco_status steps_fwd(struct sco_model *model, enum sco_model_mode mo
                                             .seed = model->config.seed + (number >> 32),
                                             .layer = (uint32_t)(MLPS * s),
                                             .step = (uint32_t)number};
-        const struct sco_graph_block_params params = params_of(model, step);
+        const struct sco_graph_block_params params = params_of(model, s);
         const struct sco_graph_features in = inputs_of(model, s);
         const struct sco_graph_features_out out = outputs_of(model, step);
         status = sco_graph_block_fwd(step->block, gnn->graph, &params, dropping ? &dropout : NULL, &in, &out);
@@ -311,9 +367,47 @@ static enum sco_status steps_fwd(struct sco_model *model, enum sco_model_mode mo
     return status;
 }
 
-static void dense_fwd(const struct sco_model *model, const struct dense *layer, size_t rows, const float *x, float *y)
+/* Features with a 1 behind them, and the matrix that they meet. */
+static void embed(const struct sco_model *model, const struct embedding *embedding, size_t count, const float *features)
 {
-    sco_dense_fwd(&layer->dense, rows, x, sco_model_p(model, layer->kernel), sco_model_p(model, layer->bias), y);
+    const struct gnn *gnn = model->layers;
+    const size_t H = gnn->hidden, width = embedding->rows - 1;
+    float *matrix = sco_model_at(model, embedding->matrix), *input = sco_model_at(model, embedding->input);
+    memcpy(matrix, sco_model_p(model, embedding->kernel), width * H * sizeof *matrix);
+    memcpy(matrix + width * H, sco_model_p(model, embedding->bias), H * sizeof *matrix);
+    for (size_t i = 0; i < count; i++, input += width + 1) {
+        for (size_t j = 0; j < width; j++)
+            input[j] = features[i * width + j];
+        input[width] = 1.0f;
+    }
+}
+
+static struct sco_dense fold_product(const struct sco_model *model)
+{
+    const struct gnn *gnn = model->layers;
+    return (struct sco_dense){model->ctx, gnn->hidden, gnn->hidden, sco_model_at(model, gnn->packed)};
+}
+
+static float *folded_block(const struct sco_model *model, const size_t folded[], size_t mlp, size_t row)
+{
+    const struct gnn *gnn = model->layers;
+    return (float *)sco_model_at(model, folded[mlp]) + row * gnn->hidden;
+}
+
+/* Kernels of the first step. Those blocks of the node's stay that meet sums of edges. */
+static void fold(const struct sco_model *model)
+{
+    const struct gnn *gnn = model->layers;
+    const struct sco_dense product = fold_product(model);
+    const size_t H = gnn->hidden;
+    for (size_t i = 0; i < FOLDS; i++) {
+        const struct fold *f = &gnn->fold[i];
+        sco_dense_fwd(&product, f->of->rows, sco_model_at(model, f->of->matrix),
+                      sco_model_p(model, gnn->step[0].mlp[f->mlp].kernel) + f->row * H, NULL,
+                      folded_block(model, gnn->folded, f->mlp, f->folded_row));
+    }
+    memcpy(folded_block(model, gnn->folded, NODE, gnn->nodes.rows),
+           sco_model_p(model, gnn->step[0].mlp[NODE].kernel) + H * H, 2 * H * H * sizeof(float));
 }
 
 static enum sco_status forward(struct sco_model *model, const struct sco_batch *batch, enum sco_model_mode mode,
@@ -333,13 +427,15 @@ static enum sco_status forward(struct sco_model *model, const struct sco_batch *
                                                                        .n_edge = m->n_edge});
     if (status != SCO_OK)
         return status;
-    dense_fwd(model, &gnn->embed_nodes, m->nodes, m->node, sco_model_at(model, gnn->embedded.nodes));
-    dense_fwd(model, &gnn->embed_edges, m->edges, m->edge, sco_model_at(model, gnn->embedded.edges));
+    embed(model, &gnn->nodes, m->nodes, m->node);
+    embed(model, &gnn->edges, m->edges, m->edge);
+    fold(model);
     status = steps_fwd(model, mode, number);
     if (status != SCO_OK)
         return status;
     float *logits = sco_model_at(model, gnn->logits);
-    dense_fwd(model, &gnn->decoder, m->graphs, outputs_of(model, &gnn->step[gnn->steps - 1]).globals, logits);
+    sco_dense_fwd(&gnn->decoder.dense, m->graphs, outputs_of(model, &gnn->step[gnn->steps - 1]).globals,
+                  sco_model_p(model, gnn->decoder.kernel), sco_model_p(model, gnn->decoder.bias), logits);
     struct sco_loss loss;
     status =
         sco_sigmoid_cross_entropy(model->ctx, m->graphs * m->tasks, logits, m->label,
@@ -354,16 +450,54 @@ static enum sco_status forward(struct sco_model *model, const struct sco_batch *
     return status;
 }
 
-/* Gradients of a dense layer, which is a group. */
-static enum sco_status dense_bwd(struct sco_model *model, const struct dense *layer, size_t rows, const float *x,
-                                 const float *dy, float *dx)
+static enum sco_status decoder_bwd(struct sco_model *model, size_t graphs)
 {
     const struct gnn *gnn = model->layers;
-    sco_dense_bwd(&layer->dense, rows, x, sco_model_p(model, layer->kernel), dy, dx, sco_model_g(model, layer->kernel));
-    const enum sco_status status =
-        sco_row_bias_bwd(model->ctx, rows, layer->dense.out, dy, sco_model_g(model, layer->bias),
-                         sco_model_at(model, gnn->bias_workspace));
+    const struct dense *layer = &gnn->decoder;
+    const float *dy = sco_model_at(model, gnn->d_logits);
+    sco_dense_bwd(&layer->dense, graphs, outputs_of(model, &gnn->step[gnn->steps - 1]).globals,
+                  sco_model_p(model, layer->kernel), dy, sco_model_at(model, gnn->d_globals),
+                  sco_model_g(model, layer->kernel));
+    const enum sco_status status = sco_row_bias_bwd(model->ctx, graphs, gnn->tasks, dy, sco_model_g(model, layer->bias),
+                                                    sco_model_at(model, gnn->bias_workspace));
     return status == SCO_OK ? sco_model_done(model, layer->kernel) : status;
+}
+
+/* Gradients of the first step's kernels, and parts of those of embeddings, from those of the folded kernels. */
+static void fold_bwd(const struct sco_model *model)
+{
+    const struct gnn *gnn = model->layers;
+    const struct sco_dense product = fold_product(model);
+    const size_t H = gnn->hidden;
+    for (size_t i = 0; i < FOLDS; i++) {
+        const struct fold *f = &gnn->fold[i];
+        const size_t kernel = gnn->step[0].mlp[f->mlp].kernel;
+        sco_dense_bwd(&product, f->of->rows, sco_model_at(model, f->of->matrix),
+                      sco_model_p(model, kernel) + f->row * H,
+                      folded_block(model, gnn->d_folded, f->mlp, f->folded_row), sco_model_at(model, f->gradient),
+                      sco_model_g(model, kernel) + f->row * H);
+    }
+    memcpy(sco_model_g(model, gnn->step[0].mlp[NODE].kernel) + H * H,
+           folded_block(model, gnn->d_folded, NODE, gnn->nodes.rows), 2 * H * H * sizeof(float));
+}
+
+static enum sco_status embedding_bwd(struct sco_model *model, const struct embedding *embedding)
+{
+    const struct gnn *gnn = model->layers;
+    const size_t H = gnn->hidden, elements = (embedding->rows - 1) * H;
+    float *kernel = sco_model_g(model, embedding->kernel), *bias = sco_model_g(model, embedding->bias);
+    memset(kernel, 0, elements * sizeof *kernel);
+    memset(bias, 0, H * sizeof *bias);
+    for (size_t i = 0; i < FOLDS; i++) {
+        if (gnn->fold[i].of != embedding)
+            continue;
+        const float *part = sco_model_at(model, gnn->fold[i].gradient);
+        for (size_t j = 0; j < elements; j++)
+            kernel[j] += part[j];
+        for (size_t j = 0; j < H; j++)
+            bias[j] += part[elements + j];
+    }
+    return sco_model_done(model, embedding->kernel);
 }
 
 static void zero_last_rows(const struct sco_model *model, const struct step *step)
@@ -381,7 +515,7 @@ static enum sco_status step_bwd(struct sco_model *model, size_t s)
     const struct gnn *gnn = model->layers;
     const struct step *step = &gnn->step[s];
     const int is_last = s + 1 == gnn->steps;
-    const struct sco_graph_block_params params = params_of(model, step);
+    const struct sco_graph_block_params params = params_of(model, s);
     const struct sco_graph_features in = inputs_of(model, s);
     const struct sco_graph_features_out above =
         is_last ? (struct sco_graph_features_out){NULL, NULL, sco_model_at(model, gnn->d_globals)}
@@ -389,31 +523,25 @@ static enum sco_status step_bwd(struct sco_model *model, size_t s)
     const struct sco_graph_features d_out = {above.edges, above.nodes, above.globals};
     struct sco_graph_features_out d_in = outputs_of(model, step);
     if (s == 0)
-        d_in.globals = NULL;
-    const struct sco_graph_block_gradients gradients = {gradient_of(model, &step->mlp[EDGE]),
-                                                        gradient_of(model, &step->mlp[NODE]),
-                                                        gradient_of(model, &step->mlp[GLOBAL])};
+        d_in = (struct sco_graph_features_out){NULL, NULL, NULL};
+    const struct sco_graph_block_gradients gradients = gradients_of(model, s);
     zero_last_rows(model, step);
     const enum sco_status status =
         sco_graph_block_bwd(step->block, gnn->graph, &params, &in, &d_out, &d_in, &gradients);
+    if (status == SCO_OK && s == 0)
+        fold_bwd(model);
     return status == SCO_OK ? sco_model_done(model, step->mlp[EDGE].kernel) : status;
 }
 
 static enum sco_status backward(struct sco_model *model)
 {
     const struct gnn *gnn = model->layers;
-    const struct sco_molecules *m = &model->batch.molecules;
-    enum sco_status status =
-        dense_bwd(model, &gnn->decoder, m->graphs, outputs_of(model, &gnn->step[gnn->steps - 1]).globals,
-                  sco_model_at(model, gnn->d_logits), sco_model_at(model, gnn->d_globals));
+    enum sco_status status = decoder_bwd(model, model->batch.molecules.graphs);
     for (size_t s = gnn->steps; s-- > 0 && status == SCO_OK;)
         status = step_bwd(model, s);
-    const struct sco_graph_features_out d_embedded = outputs_of(model, &gnn->step[0]);
     if (status == SCO_OK)
-        status = dense_bwd(model, &gnn->embed_edges, m->edges, m->edge, d_embedded.edges, NULL);
-    if (status == SCO_OK)
-        status = dense_bwd(model, &gnn->embed_nodes, m->nodes, m->node, d_embedded.nodes, NULL);
-    return status;
+        status = embedding_bwd(model, &gnn->edges);
+    return status == SCO_OK ? embedding_bwd(model, &gnn->nodes) : status;
 }
 
 const struct sco_model_type sco_gnn_type = {plan, setup, forward, backward, destroy};

@@ -18,8 +18,8 @@
 
 enum { FILE_LIMIT = 4 << 20, MAX_ENTRIES = 4096, MAX_TEXT = 256 };
 
-/* docs/numerics.md says why. kinked: gradients below an activation with a kink, where an argument of rounding size has its
- * slope on either side. */
+/* docs/numerics.md says why. kinked: gradients below an activation with a kink, where an argument of rounding size has
+ * its slope on either side. */
 static const struct bounds {
     double loss, output, gradient, kinked;
 } bounds[SCO_WORKLOADS] = {
@@ -498,8 +498,8 @@ static enum sco_status compare_outputs(struct replaying *r)
     return status;
 }
 
-/* Whether no kink lies between the loss and this tensor. The absolute error has one where an output meets its target within
- * rounding; that is left to the bound. */
+/* Whether no kink lies between the loss and this tensor. The absolute error has one where an output meets its target
+ * within rounding; that is left to the bound. */
 static bool above_kinks(enum sco_workload workload, const char *name)
 {
     static const char *const last[SCO_WORKLOADS] = {

@@ -111,7 +111,7 @@ int __wrap_unlinkat(int folder, const char *path, int flags)
 
 /* ---- A run in a folder of its own -------------------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/sco_checkpoint_XXXXXX";
+static char folder[32];
 static struct sco_ctx *ctx;
 static struct sco_model *model;
 static struct sco_optim *optim;
@@ -153,6 +153,7 @@ static void start(void)
 static int set_up(void **state)
 {
     (void)state;
+    strcpy(folder, "stepcost-test-XXXXXX");
     const struct sco_model_config config = {.workload = SCO_DLRM, .batch = 2, .width = 1.0 / 64, .table_rows = 50};
     struct sco_optim_config adam;
     sco_optim_defaults(SCO_OPTIM_ADAM, &adam);

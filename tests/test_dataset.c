@@ -13,9 +13,11 @@
 
 #include <cmocka.h>
 
+#include "arch/affinity.h"
 #include "arch/fail.h"
 #include "io/dataset_core.h"
 #include "io/molecule_pack.h"
+#include "stepcost/ctx.h"
 
 static void ok(enum sco_status status)
 {
@@ -550,6 +552,7 @@ static struct script {
     int slots, fetches, fills, filling, closed, overlapping;
     int inside_fetch;
     uint64_t expected; /* position of the next fetch */
+    size_t cpus;       /* that the last fill could run on */
 } script;
 
 static void reset(void)
@@ -642,6 +645,7 @@ static enum sco_status fake_fill(void *source, uint64_t position, void *slot, st
     script.fills++;
     script.filling++;
     script.overlapping += own->position != position;
+    script.cpus = sco_affinity_count();
     pthread_cond_broadcast(&script.changed);
     while (script.fills_wait)
         pthread_cond_wait(&script.changed, &script.lock);
@@ -864,6 +868,22 @@ static void test_close_with_work_in_flight(void **state)
     sco_dataset_close(NULL);
 }
 
+static void test_workers_are_not_bound(void **state)
+{
+    (void)state;
+    reset();
+    const size_t cpus = sco_affinity_count();
+    struct sco_ctx *ctx;
+    ok(sco_ctx_create(&ctx, &(struct sco_ctx_options){.threads = 1}));
+    struct sco_dataset *dataset = opened_fake(1, 1);
+    /* The first batches may be older than what open() does to threads that it has started. */
+    for (uint64_t p = 0; p < LENGTH; p++)
+        expect(dataset, p);
+    closed_fake(dataset);
+    assert_int_equal(script.cpus, cpus);
+    sco_ctx_destroy(ctx);
+}
+
 static void test_refused_open(void **state)
 {
     (void)state;
@@ -950,6 +970,7 @@ int main(void)
         cmocka_unit_test(test_skips),
         cmocka_unit_test(test_bounds_of_work_ahead),
         cmocka_unit_test(test_close_with_work_in_flight),
+        cmocka_unit_test(test_workers_are_not_bound),
         cmocka_unit_test(test_refused_open),
         cmocka_unit_test(test_options),
     };

@@ -88,7 +88,7 @@ if [ -z "$loose" ]; then ok; else bad "loose ends: $loose"; fi
 
 while read -r file; do
     head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || bad "$file does not name the licence"
-done < <(find arch kernels io optim models microbench cli tests include cmake scripts toolchains -type f \
+done < <(find arch kernels io optim models evaluation microbench cli tests include cmake scripts toolchains -type f \
     \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.sh' -o -name '*.cmake' -o -name 'CMakeLists.txt' \) 2>/dev/null)
 ok
 

@@ -98,7 +98,7 @@ static void work_is_counted(void **state)
 /* Activations differ from the recorded ones by about 1e-5 of their size, so about as many ReLU in a hundred thousand are
  * on their other side, and of n gradients, f n of which are wrong altogether, the relative error is sqrt(f). Measured in l2
  * norm: 1.3 % at most over all tensors between PyTorch in float and in double; here 0.4 % in norms, 2.6 % over the few
- * recorded entries and 0.2 % of the largest possible sum, for the worst of scalar, AVX2, AVX-512 and Winograd plans.
+ * recorded entries and 0.3 % of the largest possible sum, for the worst of scalar, AVX2, AVX-512 and Winograd plans.
  * Nothing flips behind the last layer's input, whose gradient is as good as the logits. */
 static void assert_gradient(struct sco_model *model, size_t t, const json_t *root)
 {
@@ -107,11 +107,11 @@ static void assert_gradient(struct sco_model *model, size_t t, const json_t *roo
     const json_t *record = golden_member(golden_member(root, "grads"), name);
     const float *g = sco_model_gradients(model)[t];
     if (strncmp(name, "Dense_0", 7) == 0) {
-        golden_assert(record, name, g, count, 1e-3);
+        golden_assert(record, name, g, count, 3e-4);
         return;
     }
     const struct golden_error e = golden_compare(record, g, count);
-    if (!(e.l2 <= 0.015 && e.entry <= 0.08 && e.sum <= 0.008 * sqrt((double)count)))
+    if (!(e.l2 <= 0.015 && e.entry <= 0.08 && e.sum <= 0.01 * sqrt((double)count)))
         fail_msg("%s differs from the record by %.3g (norm), %.3g (sum), %.3g (entries)", name, e.l2, e.sum, e.entry);
 }
 
