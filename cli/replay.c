@@ -122,8 +122,8 @@ enum sco_status replay_start(struct sco_ctx **ctx, const struct replay_row *row,
         ctx, &(struct sco_ctx_options){.isa = row->isa, .row = row->pins, .threads = threads, .oversubscribe = 1});
 }
 
-/* Which families run other rows than the one asked for. Slots of a family that has the row may fall back too, one by one;
- * that is what a row is, so only whole families are told. */
+/* Which families run other rows than the one asked for. Slots of a family that has the row may fall back too, one by
+ * one; that is what a row is, so only whole families are told. */
 static char *list_fallback(const struct sco_ctx *ctx, const char *name)
 {
     char *list;

@@ -41,8 +41,8 @@ void replay_print_bits(const struct replay_row *row, uint64_t hash, const size_t
 json_t *replay_number_or_null(double value);
 json_t *replay_threads_json(const size_t *threads, size_t thread_count);
 
-/* Every case of arguments on every row that can run. Prints unless output is standard output, appends to cases where there
- * is an output, counts the cases that failed. replay_models.c */
+/* Every case of arguments on every row that can run. Prints unless output is standard output, appends to cases where
+ * there is an output, counts the cases that failed. replay_models.c */
 enum sco_status replay_models(const struct replay_arguments *arguments, const struct replay_row *rows, size_t row_count,
                               const struct cli_output *output, json_t *cases, size_t *failed);
 

@@ -7,7 +7,8 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 # What data formats need. Without one of them its format is refused with a message; everything else works.
 pkg_check_modules(JPEG IMPORTED_TARGET libjpeg)
 pkg_check_modules(ARCHIVE IMPORTED_TARGET libarchive)
-pkg_check_modules(HDF5 IMPORTED_TARGET hdf5)
+# Debian reaches hdf5-serial as hdf5 through alternatives, which an unpacked sysroot does not have.
+pkg_search_module(HDF5 IMPORTED_TARGET hdf5 hdf5-serial)
 pkg_check_modules(FFTW IMPORTED_TARGET fftw3f)
 foreach(name JPEG ARCHIVE HDF5 FFTW)
   set(SCO_HAVE_${name} ${${name}_FOUND})

@@ -25,8 +25,8 @@ bool sco_conv2d_tuned(const struct sco_conv2d_tuning *tuning, struct sco_ctx *ct
                       const struct sco_conv2d_shape *shape, const struct sco_row *const *rows, size_t row_count,
                       struct sco_conv2d **conv);
 
-/* A tuning in memory whose choice for every shape is the first candidate with word in its plan's name, of the best row that
- * has one. */
+/* A tuning in memory whose choice for every shape is the first candidate with word in its plan's name, of the best row
+ * that has one. */
 enum sco_status sco_conv2d_tuning_prefer(struct sco_conv2d_tuning **tuning, const char *word);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The U-Net of fastMRI: pairs of convolutions on the way down and up, with what the way down saw put beside what comes up.
+ * The U-Net of fastMRI: pairs of convolutions on the way down and up, with what the way down saw put beside what comes
+ * up.
  *
  * Source    Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; Zbontar et al., "fastMRI", 2018, section 5. */
 #include <stdlib.h>
@@ -31,9 +32,9 @@ struct convolution {
 
 /* Convolution, instance norm, leaky ReLU, dropout of channels.
  *
- * No memory is set aside for gradients: a tensor's gradient takes the tensor's place when backward has read it for the last
- * time. Of sum that is the norm, of in the gradient of the weights; out is in of another, or of a pooling, which reads
- * nothing. */
+ * No memory is set aside for gradients: a tensor's gradient takes the tensor's place when backward has read it for the
+ * last time. Of sum that is the norm, of in the gradient of the weights; out is in of another, or of a pooling, which
+ * reads nothing. */
 struct layer {
     struct convolution convolution;
     struct tensor in, sum, out;

@@ -342,7 +342,9 @@ static size_t identify(const struct sco_slices *batch, size_t n)
             for (size_t i = 0; i < SIDE * SIDE; i++) {
                 const double back =
                     (double)batch->target[n * SIDE * SIDE + i] * (double)batch->deviation[n] + (double)batch->mean[n];
-                most = fmax(most, fabs(back - (double)target[s * SIDE * SIDE + i]));
+                const double off = fabs(back - (double)target[s * SIDE * SIDE + i]);
+                if (off > most)
+                    most = off;
             }
             if (most < 1e-9) {
                 free(target);

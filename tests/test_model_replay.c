@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Replays of recorded models: what a wrong number in a record does, and which records are refused. The replays themselves are
- * tests of the command. */
+ * Replays of recorded models: what a wrong number in a record does, and which records are refused. The replays
+ * themselves are tests of the command. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -135,8 +135,8 @@ static float *copy(const float *x, size_t count)
     return y;
 }
 
-/* Along the gradient and along a drawn direction the loss must change as the gradient says. Slopes that change within the
- * step leave an error of some thousandths of the gradient, and rounding of the outputs over the step less. */
+/* Along the gradient and along a drawn direction the loss must change as the gradient says. Slopes that change within
+ * the step leave an error of some thousandths of the gradient, and rounding of the outputs over the step less. */
 static void check_tensor(struct trial *t, size_t tensor, const float *gradient)
 {
     const size_t count = elements_of(t->model, tensor);

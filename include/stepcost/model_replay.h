@@ -24,9 +24,9 @@ enum sco_model_replay_kind {
 /* "parameter", "loss", "output", "gradient"; static. */
 SCO_API const char *sco_model_replay_kind_name(enum sco_model_replay_kind kind);
 
-/* The error e of an array v, as far as the record shows it: the sum of v, its norm |v|, a few entries. All measures are of
- * |e| / |v|; norm and sum cannot be larger than that, entries estimates it. A gradient is measured by 2^-24 of the norm of
- * all gradients together where its own is less. */
+/* The error e of an array v, as far as the record shows it: the sum of v, its norm |v|, a few entries. All measures are
+ * of |e| / |v|; norm and sum cannot be larger than that, entries estimates it. A gradient is measured by 2^-24 of the
+ * norm of all gradients together where its own is less. */
 struct sco_model_replay_entry {
     enum sco_model_replay_kind kind;
     const char *name;
@@ -39,18 +39,18 @@ struct sco_model_replay_entry {
     int passed;     /* error <= bound */
 };
 
-/* Replays dir/name.json, one forward and one backward of the model that its members tell (ResNet-50, graph network, DLRM,
- * U-Net), parameters and inputs drawn as tests/golden/algoperf/README.md says.
+/* Replays dir/name.json, one forward and one backward of the model that its members tell (ResNet-50, graph network,
+ * DLRM, U-Net), parameters and inputs drawn as tests/golden/algoperf/README.md says.
  *
- * plan: "" or NULL, or a word: convolutions take the first plan with that word in its name ("winograd"), where a row in force
- * has one.
+ * plan: "" or NULL, or a word: convolutions take the first plan with that word in its name ("winograd"), where a row in
+ * force has one.
  *
  * Numerics  differences and norms in f64. Bounds: docs/numerics.md.
  * Cost      a step of the model, and drawing its parameters.
  * Threads   the team of ctx.
  * Memory    the model (sco_model_plan), the record, entries.
- * Errors    SCO_IO; SCO_FORMAT: not such a record, what it lacks or has too much of; those of sco_model_create and its steps.
- *           An error above its bound is none: see passed. */
+ * Errors    SCO_IO; SCO_FORMAT: not such a record, what it lacks or has too much of; those of sco_model_create and its
+ *           steps. An error above its bound is none: see passed. */
 SCO_API enum sco_status sco_model_replay_create(struct sco_model_replay **replay, struct sco_ctx *ctx, const char *dir,
                                                 const char *name, const char *plan);
 SCO_API void sco_model_replay_destroy(struct sco_model_replay *replay); /* NULL is a no-op */
