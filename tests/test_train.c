@@ -630,7 +630,7 @@ static void test_plan(void **state)
 
 int main(void)
 {
-    const struct sco_velo_generator generator = {16, 8, 15, 30.0f, 1e-6f};
+    const struct sco_velo_generator generator = {16, 8, 15, 30.0f, 1e-3f};
     const char *temporary = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/test_train_XXXXXX", temporary != NULL ? temporary : P_tmpdir);
     if (mkdtemp(folder) == NULL ||
