@@ -509,10 +509,11 @@ static int train(struct training *training)
 
 /* ---- The verb ---------------------------------------------------------------------------------------------------- */
 
-/* Directions that are small beside any parameter: steps cost the same and the parameters stay finite. */
+/* Steps that are small beside any parameter, even where features are far from the rest, as those of the few rows of DLRM's table
+ * that a batch touches: steps cost the same and the parameters stay finite. */
 static enum sco_status open_weights(struct training *training, const char *path)
 {
-    static const struct sco_velo_generator generator = {512, 256, 15, 30.0f, 1e-6f};
+    static const struct sco_velo_generator generator = {512, 256, 15, 1.0f, 1e-6f};
     if (training->config.optim.kind != SCO_OPTIM_VELO)
         return SCO_OK;
     const enum sco_status status = path != NULL ? sco_velo_theta_read(&training->theta, path)

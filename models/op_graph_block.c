@@ -207,10 +207,12 @@ struct pass {
 };
 
 /* C = (beta ? C : 0) + bias + A times a part. */
-static void multiply(const struct sco_graph_block *block, size_t M, const float *A, const struct part *part,
+static void multiply(const struct sco_graph_block *block, size_t M, const float *A, size_t row, const struct part *part,
                      const float *bias, int beta, float *C)
 {
     const size_t H = block->shape.hidden;
+    if (part->in != 0) /* else A may be NULL */
+        A += row * part->in;
     block->gemm->gemm(M, H, part->in, A, part->in, part->packed, bias, beta, C, H);
 }
 
@@ -303,16 +305,18 @@ static void project(const struct pass *pass, size_t first, size_t last)
     const size_t H = block->shape.hidden, N = pass->graph->nodes;
     if (first < N) {
         const size_t count = (last < N ? last : N) - first;
-        const float *X = pass->in[NODE] + first * block->shape.node_in;
-        multiply(block, count, X, &block->part[EDGE][EDGE_SENDER], NULL, 0, block->as_sender + first * H);
-        multiply(block, count, X, &block->part[EDGE][EDGE_RECEIVER], NULL, 0, block->as_receiver + first * H);
+        const float *X = pass->in[NODE];
+        multiply(block, count, X, first, &block->part[EDGE][EDGE_SENDER], NULL, 0, block->as_sender + first * H);
+        multiply(block, count, X, first, &block->part[EDGE][EDGE_RECEIVER], NULL, 0, block->as_receiver + first * H);
         first += count;
     }
     if (first < last) {
         const size_t g = first - N, count = last - first;
-        const float *U = pass->in[GLOBAL] + g * block->shape.global_in;
-        multiply(block, count, U, &block->part[EDGE][EDGE_GLOBAL], pass->layer[EDGE].bias, 0, block->to_edges + g * H);
-        multiply(block, count, U, &block->part[NODE][NODE_GLOBAL], pass->layer[NODE].bias, 0, block->to_nodes + g * H);
+        const float *U = pass->in[GLOBAL];
+        multiply(block, count, U, g, &block->part[EDGE][EDGE_GLOBAL], pass->layer[EDGE].bias, 0,
+                 block->to_edges + g * H);
+        multiply(block, count, U, g, &block->part[NODE][NODE_GLOBAL], pass->layer[NODE].bias, 0,
+                 block->to_nodes + g * H);
     }
 }
 
@@ -320,12 +324,12 @@ static void update_edges(const struct pass *pass, size_t row, size_t count)
 {
     const struct sco_graph_block *block = pass->block;
     const struct sco_graph *graph = pass->graph;
-    const size_t H = block->shape.hidden, in = block->shape.edge_in;
+    const size_t H = block->shape.hidden;
     float *z = block->z[EDGE] + row * H;
     block->ops->gather_add(count, H, graph->endpoint[SCO_GRAPH_SENDER] + row, block->as_sender,
                            graph->endpoint[SCO_GRAPH_RECEIVER] + row, block->as_receiver, graph->graph_of_edge + row,
                            block->to_edges, z);
-    multiply(block, count, pass->in[EDGE] + row * in, &block->part[EDGE][EDGE_OWN], NULL, 1, z);
+    multiply(block, count, pass->in[EDGE], row, &block->part[EDGE][EDGE_OWN], NULL, 1, z);
     finish_rows(pass, EDGE, row, count);
 }
 
@@ -339,14 +343,14 @@ static void sum_edges(const struct pass *pass, enum sco_graph_end end, size_t ro
 static void update_nodes(const struct pass *pass, size_t row, size_t count)
 {
     const struct sco_graph_block *block = pass->block;
-    const size_t H = block->shape.hidden, in = block->shape.node_in;
+    const size_t H = block->shape.hidden;
     float *z = block->z[NODE] + row * H;
     sum_edges(pass, SCO_GRAPH_SENDER, row, count, pass->out[EDGE], block->sent);
     sum_edges(pass, SCO_GRAPH_RECEIVER, row, count, pass->out[EDGE], block->received);
     block->ops->gather_add(count, H, pass->graph->graph_of_node + row, block->to_nodes, NULL, NULL, NULL, NULL, z);
-    multiply(block, count, pass->in[NODE] + row * in, &block->part[NODE][NODE_OWN], NULL, 1, z);
-    multiply(block, count, block->sent + row * H, &block->part[NODE][NODE_SENT], NULL, 1, z);
-    multiply(block, count, block->received + row * H, &block->part[NODE][NODE_RECEIVED], NULL, 1, z);
+    multiply(block, count, pass->in[NODE], row, &block->part[NODE][NODE_OWN], NULL, 1, z);
+    multiply(block, count, block->sent, row, &block->part[NODE][NODE_SENT], NULL, 1, z);
+    multiply(block, count, block->received, row, &block->part[NODE][NODE_RECEIVED], NULL, 1, z);
     finish_rows(pass, NODE, row, count);
 }
 
@@ -358,11 +362,9 @@ static void update_globals(const struct pass *pass, size_t row, size_t count)
     float *z = block->z[GLOBAL] + row * H;
     block->ops->segment_sum(row, row + count, H, graph->node_ptr, NULL, pass->out[NODE], block->node_sum);
     block->ops->segment_sum(row, row + count, H, graph->edge_ptr, NULL, pass->out[EDGE], block->edge_sum);
-    multiply(block, count, block->node_sum + row * H, &block->part[GLOBAL][GLOBAL_NODES], pass->layer[GLOBAL].bias, 0,
-             z);
-    multiply(block, count, block->edge_sum + row * H, &block->part[GLOBAL][GLOBAL_EDGES], NULL, 1, z);
-    multiply(block, count, pass->in[GLOBAL] + row * block->shape.global_in, &block->part[GLOBAL][GLOBAL_OWN], NULL, 1,
-             z);
+    multiply(block, count, block->node_sum, row, &block->part[GLOBAL][GLOBAL_NODES], pass->layer[GLOBAL].bias, 0, z);
+    multiply(block, count, block->edge_sum, row, &block->part[GLOBAL][GLOBAL_EDGES], NULL, 1, z);
+    multiply(block, count, pass->in[GLOBAL], row, &block->part[GLOBAL][GLOBAL_OWN], NULL, 1, z);
     finish_rows(pass, GLOBAL, row, count);
 }
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # The optimizer's part of a training iteration: Adam and VeLO, applied after the backward pass and fused into it, on the four
 # workloads at full width and made-up data. Prints a Markdown table; minutes, and memory for DLRM's table where --large is given.
-#   scripts/optimizer-share.sh STEPCOST [--large] [THREADS]
+#   scripts/optimizer-share.sh STEPCOST [--large] [--only WORKLOAD] [THREADS]
 set -euo pipefail
 stepcost=$(realpath "$1")
 shift
 table=262144
 [ "${1:-}" = --large ] && { table=4194304; shift; }
+only=
+[ "${1:-}" = --only ] && { only=$2; shift 2; }
 threads=${1:-2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -18,6 +20,7 @@ for case in "resnet50 16 12" "ogbg 128 30" "dlrm 4096 20 --table-rows $table" "u
     set -- $case
     workload=$1 batch=$2 steps=$3
     shift 3
+    [ -z "$only" ] || [ "$only" = "$workload" ] || continue
     for optimizer in adam velo; do
         prompt=
         [ $optimizer = velo ] && prompt="--num-steps 100000"
