@@ -449,6 +449,11 @@ static void print_summary(const struct training *training, struct sco_run *run, 
     print_evaluation("train", &p->train, metric);
     print_evaluation("validation", &p->validation, metric);
     print_evaluation("test", &p->test, metric);
+    const struct sco_train_plan *plan = sco_run_get_plan(run);
+    if (plan->no_validation[0] != '\0')
+        printf("  no validation data: %s\n", plan->no_validation);
+    if (plan->no_test[0] != '\0')
+        printf("  no test data: %s\n", plan->no_test);
     if (p->skipped_samples > 0 || p->skipped_steps > 0)
         printf("  left out: %" PRIu64 " samples, %" PRIu64 " updates\n", p->skipped_samples, p->skipped_steps);
     const double steps = (double)(p->step - p->step_zero), wall = (double)p->wall_ns;

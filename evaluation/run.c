@@ -51,6 +51,11 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+static const char *reason(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
 static enum sco_status event_start(struct sco_run *run, const char *event)
 {
     const struct sco_train_config *config = &run->config;
@@ -72,12 +77,14 @@ static enum sco_status event_start(struct sco_run *run, const char *event)
     }
     return sco_record_object(
         &run->events,
-        json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:b, s:b, s:b, s:s?, s:O, s:o, s:o, s:o}", "event", event, "version",
-                  RECORD_VERSION, "step", (json_int_t)run->progress.step, "date", date, "cpu", sco_cpu_name(), "isa",
-                  sco_isa_format(sco_ctx_isa(run->ctx), isa, sizeof isa), "synthetic_data", run->plan.data.synthetic,
-                  "has_validation", run->plan.has_validation, "has_test", run->plan.has_test, "velo_weights", weights,
-                  "configuration", run->identity, "settings", sco_train_settings(config, threads),
-                  "counters_of_calling_thread", counters, "context", context != NULL ? context : json_null()));
+        json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:b, s:b, s:b, s:s?, s:s?, s:s?, s:O, s:o, s:o, s:o}", "event", event,
+                  "version", RECORD_VERSION, "step", (json_int_t)run->progress.step, "date", date, "cpu",
+                  sco_cpu_name(), "isa", sco_isa_format(sco_ctx_isa(run->ctx), isa, sizeof isa), "synthetic_data",
+                  run->plan.data.synthetic, "has_validation", run->plan.has_validation, "has_test", run->plan.has_test,
+                  "no_validation", reason(run->plan.no_validation), "no_test", reason(run->plan.no_test),
+                  "velo_weights", weights, "configuration", run->identity, "settings",
+                  sco_train_settings(config, threads), "counters_of_calling_thread", counters, "context",
+                  context != NULL ? context : json_null()));
 }
 
 /* A number as JSON has it. */

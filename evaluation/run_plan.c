@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a run will need, before anything large is allocated. */
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/fail.h"
@@ -40,16 +41,21 @@ static void widen(struct sco_dataset_facts *facts, const struct sco_dataset_fact
     facts->max_edges = larger(facts->max_edges, other->max_edges);
 }
 
-/* Opens a stream of evaluation once: what it says, and what is wrong with it. A split that is not there is none: *exists. */
+/* Opens a stream of evaluation once: what it says, and what is wrong with it. A split that is not there, or cannot be read at
+ * all, is none: *exists and why (of 256 characters; NULL: it must be there). */
 static enum sco_status look(const struct sco_train_config *config, enum sco_split split, struct sco_train_plan *plan,
-                            struct sco_dataset_facts *bounds, uint64_t *samples, int *exists)
+                            struct sco_dataset_facts *bounds, uint64_t *samples, int *exists, char *why)
 {
     const struct sco_dataset_options options = sco_run_stream(config, split);
     struct sco_dataset *stream = NULL;
     const enum sco_status status = sco_dataset_open(&stream, &options);
     *exists = status == SCO_OK;
+    if (status == SCO_IO && why != NULL) {
+        snprintf(why, 256, "%s", sco_error_message());
+        return SCO_OK;
+    }
     if (status != SCO_OK)
-        return status == SCO_IO && split != SCO_TRAIN_SUBSET ? SCO_OK : status;
+        return status;
     const struct sco_dataset_facts *facts = sco_dataset_get_facts(stream);
     *samples = facts->samples;
     widen(bounds, facts);
@@ -65,12 +71,12 @@ static enum sco_status look_at_evaluation(const struct sco_train_config *config,
     int exists;
     if (config->no_evaluation)
         return SCO_OK;
-    enum sco_status status =
-        look(config, SCO_VALIDATION, plan, bounds, &plan->validation_samples, &plan->has_validation);
+    enum sco_status status = look(config, SCO_VALIDATION, plan, bounds, &plan->validation_samples,
+                                  &plan->has_validation, plan->no_validation);
     if (status == SCO_OK)
-        status = look(config, SCO_TEST, plan, bounds, &plan->test_samples, &plan->has_test);
+        status = look(config, SCO_TEST, plan, bounds, &plan->test_samples, &plan->has_test, plan->no_test);
     if (status == SCO_OK)
-        status = look(config, SCO_TRAIN_SUBSET, plan, bounds, &plan->subset_samples, &exists);
+        status = look(config, SCO_TRAIN_SUBSET, plan, bounds, &plan->subset_samples, &exists, NULL);
     return status;
 }
 

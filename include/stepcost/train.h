@@ -109,6 +109,7 @@ struct sco_train_plan {
     struct sco_dataset_facts data;
     uint64_t subset_samples, validation_samples, test_samples; /* 0: there are none, or their number is unknown */
     int has_validation, has_test;
+    char no_validation[256], no_test[256]; /* why not: the message of the stream that could not be opened */
 };
 
 /* Opens the data, checks the configuration and plans everything; allocates no parameter. *model, unless model is NULL,
