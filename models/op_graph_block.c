@@ -211,8 +211,8 @@ static void multiply(const struct sco_graph_block *block, size_t M, const float 
                      const float *bias, int beta, float *C)
 {
     const size_t H = block->shape.hidden;
-    if (part->in != 0) /* else A may be NULL */
-        A += row * part->in;
+    /* Without columns A may be NULL; the product reads none of it, but counts from where it is. */
+    A = part->in != 0 ? A + row * part->in : C;
     block->gemm->gemm(M, H, part->in, A, part->in, part->packed, bias, beta, C, H);
 }
 
