@@ -600,27 +600,17 @@ struct sco_model *sco_run_model(struct sco_run *run)
     return run->model;
 }
 
-static uint64_t hash_floats(uint64_t hash, const float *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        hash = (hash ^ bits) * 0x100000001b3u;
-    }
-    return hash;
-}
-
 uint64_t sco_run_hash(struct sco_run *run)
 {
     const struct sco_tensor_list *list = sco_model_tensors(run->model);
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = SCO_HASH_START;
     for (size_t i = 0; i < list->count; i++) {
         size_t n = 0;
         sco_tensor_elements(&list->tensors[i], &n);
-        hash = hash_floats(hash, sco_model_params(run->model)[i], n);
+        hash = sco_hash_floats(hash, sco_model_params(run->model)[i], n);
     }
     const struct sco_model_array *state;
     for (size_t i = 0; (state = sco_model_state(run->model, i)) != NULL; i++)
-        hash = hash_floats(hash, state->values, state->count);
+        hash = sco_hash_floats(hash, state->values, state->count);
     return hash;
 }

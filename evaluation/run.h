@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "stepcost/train.h"
 
@@ -99,6 +101,18 @@ struct sco_dataset_options sco_run_stream(const struct sco_train_config *config,
  * the model's configuration with what the data decide. */
 enum sco_status sco_run_plan(struct sco_ctx *ctx, const struct sco_train_config *config, struct sco_train_plan *plan,
                              struct sco_dataset **data, struct sco_model_config *fitted, struct sco_model **draft);
+
+/* FNV-1a, 32 bits at a time, going on from hash or SCO_HASH_START: what tells parameters and weights apart. */
+#define SCO_HASH_START 0xcbf29ce484222325u
+static inline uint64_t sco_hash_floats(uint64_t hash, const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        hash = (hash ^ bits) * 0x100000001b3u;
+    }
+    return hash;
+}
 
 /* Seconds of a sitting so far and of those before. */
 double sco_run_seconds(const struct sco_run *run, double before, enum sco_part first, enum sco_part last);

@@ -44,17 +44,14 @@ enum sco_status sco_train_check(const struct sco_train_config *config)
 
 static uint64_t weights_hash(const struct sco_velo_theta *theta)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = SCO_HASH_START;
     for (size_t i = 0; i < SCO_VELO_ARRAYS; i++) {
         size_t shape[3] = {0}, rank = 0, n = 1;
         const float *values = sco_velo_theta_array(theta, sco_velo_theta_path(i), shape, &rank);
         for (size_t axis = 0; axis < rank; axis++)
             n *= shape[axis];
-        for (size_t k = 0; values != NULL && k < n; k++) {
-            uint32_t bits;
-            memcpy(&bits, &values[k], sizeof bits);
-            hash = (hash ^ bits) * 0x100000001b3u;
-        }
+        if (values != NULL)
+            hash = sco_hash_floats(hash, values, n);
     }
     return hash;
 }
